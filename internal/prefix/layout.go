@@ -1,0 +1,144 @@
+// Package prefix owns the directories of a prefix: which they are, what they are called,
+// and whether a path that somebody typed can be one.
+//
+// It is the only package that joins the paths of a prefix; everybody else asks a [Layout].
+// It reads the file system to resolve symbolic links and never writes to it.
+package prefix
+
+import "path/filepath"
+
+// Layout is every directory of one prefix, each absolute, cleaned and free of symbolic links
+// (save for Share and ProfileD, which nothing compiles in).
+// The zero value is not a layout; [Resolve] makes one.
+type Layout struct {
+	Root     string `json:"root"`      // what the store directory stands in: /opt
+	Store    string `json:"store"`     // the store directory: /opt/store
+	State    string `json:"state"`     // Nix's database, profiles and GC roots: /opt/var/nix
+	Log      string `json:"log"`       // Nix's build logs: /opt/var/log/nix
+	Conf     string `json:"conf"`      // nix.conf: /opt/etc/nix
+	Work     string `json:"work"`      // what the installer keeps: /opt/var/bootstrap
+	RunLog   string `json:"run_log"`   // the installer's logs, a file per stage: /opt/var/log/bootstrap
+	Share    string `json:"share"`     // /opt/share/bootstrap
+	Packages string `json:"packages"`  // the package set: /opt/share/bootstrap/packages
+	ProfileD string `json:"profile_d"` // the files shells source: /opt/etc/profile.d
+
+	// ResolvedFrom is the path that was asked for, cleaned,
+	// or empty where no symbolic link stood in its way.
+	ResolvedFrom string `json:"resolved_from,omitempty"`
+}
+
+// Directory is one of the main directories of a prefix, with the word the user knows it by.
+type Directory struct {
+	Noun string // as in the plan: "store", "state", "logs", "configuration"
+	Flag string // the flag that moves it
+	Path string
+}
+
+// Main returns the four directories that Nix has compiled in, in the order the plan prints them.
+func (l Layout) Main() []Directory {
+	return []Directory{
+		{"store", "--prefix", l.Store},
+		{"state", "--state-dir", l.State},
+		{"logs", "--log-dir", l.Log},
+		{"configuration", "--conf-dir", l.Conf},
+	}
+}
+
+// Journal returns the file that internal/journal appends to.
+func (l Layout) Journal() string { return filepath.Join(l.Work, "journal.jsonl") }
+
+// Receipt returns the file that internal/receipt writes.
+func (l Layout) Receipt() string { return filepath.Join(l.Work, "receipt.json") }
+
+// LockFile returns the file that keeps a second installer out.
+func (l Layout) LockFile() string { return filepath.Join(l.Work, "lock") }
+
+// HostDir returns where the host nix is unpacked.
+func (l Layout) HostDir() string { return filepath.Join(l.Work, "host") }
+
+// TmpDir returns the TMPDIR of every child.
+func (l Layout) TmpDir() string { return filepath.Join(l.Work, "tmp") }
+
+// HomeDir returns the HOME of every child.
+func (l Layout) HomeDir() string { return filepath.Join(l.Work, "home") }
+
+// StageLog returns the log file of one stage.
+func (l Layout) StageLog(stage string) string { return filepath.Join(l.RunLog, stage+".log") }
+
+// StageDir returns a directory of one stage's own below Work, for what is not a store path.
+func (l Layout) StageDir(stage string) string { return filepath.Join(l.Work, stage) }
+
+// StorePath returns the path of an entry of the store directory, given its name `<hash>-<name>`.
+func (l Layout) StorePath(name string) string { return filepath.Join(l.Store, name) }
+
+// NixConf returns Nix's configuration file.
+func (l Layout) NixConf() string { return filepath.Join(l.Conf, "nix.conf") }
+
+// Certificates returns the link to the bundle of certificates the prefix brings.
+func (l Layout) Certificates() string { return filepath.Join(l.Conf, "ca-bundle.crt") }
+
+// EnvFile returns the file a shell sources.
+// Every shell that is not fish, csh or tcsh reads the one for sh.
+func (l Layout) EnvFile(shell string) string {
+	switch shell {
+	case "fish":
+		return filepath.Join(l.ProfileD, "nix.fish")
+	case "csh", "tcsh":
+		return filepath.Join(l.ProfileD, "nix.csh")
+	}
+	return filepath.Join(l.ProfileD, "nix.sh")
+}
+
+// Database returns the directory of Nix's database; where it is, a store is.
+func (l Layout) Database() string { return filepath.Join(l.State, "db") }
+
+// GCRoots returns the directory of the installer's own GC roots.
+// Roots in there are found without looking outside the state directory.
+func (l Layout) GCRoots() string { return filepath.Join(l.State, "gcroots", "bootstrap") }
+
+// BuildDir returns the value of `build-dir` in nix.conf.
+// Upstream's default from 2.30 on is the same.
+func (l Layout) BuildDir() string { return filepath.Join(l.State, buildDir) }
+
+// Profiles returns the directory of the profiles that belong to nobody in particular.
+func (l Layout) Profiles() string { return filepath.Join(l.State, "profiles") }
+
+// DefaultProfile returns the profile the installer makes.
+func (l Layout) DefaultProfile() string { return filepath.Join(l.State, "profiles", "default") }
+
+// UserDir returns where one user's caches, configuration and data live.
+// It is outside profiles, because the garbage collector walks every file in there.
+// The user's name must be one path element.
+func (l Layout) UserDir(user string) string { return filepath.Join(l.State, "users", user) }
+
+// UserCache returns one user's NIX_CACHE_HOME.
+func (l Layout) UserCache(user string) string { return filepath.Join(l.UserDir(user), "cache") }
+
+// UserConf returns one user's NIX_CONFIG_HOME.
+func (l Layout) UserConf(user string) string { return filepath.Join(l.UserDir(user), "config") }
+
+// UserData returns one user's NIX_DATA_HOME.
+func (l Layout) UserData(user string) string { return filepath.Join(l.UserDir(user), "data") }
+
+// UserProfiles returns one user's NIX_STATE_HOME: profiles that are GC roots where they stand.
+func (l Layout) UserProfiles(user string) string {
+	return filepath.Join(l.State, "profiles", "per-user", user)
+}
+
+// layout returns the directories that follow from a store directory.
+func layout(store string) Layout {
+	root := filepath.Dir(store)
+	share := filepath.Join(root, "share", "bootstrap")
+	return Layout{
+		Root:     root,
+		Store:    store,
+		State:    filepath.Join(root, "var", "nix"),
+		Log:      filepath.Join(root, "var", "log", "nix"),
+		Conf:     filepath.Join(root, "etc", "nix"),
+		Work:     filepath.Join(root, "var", "bootstrap"),
+		RunLog:   filepath.Join(root, "var", "log", "bootstrap"),
+		Share:    share,
+		Packages: filepath.Join(share, "packages"),
+		ProfileD: filepath.Join(root, "etc", "profile.d"),
+	}
+}
