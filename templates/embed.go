@@ -1,0 +1,43 @@
+// Package templates holds what is written into a prefix: the package set, nix.conf and the
+// files that shells source.
+package templates
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed all:packages all:conf all:env
+var files embed.FS
+
+// Packages returns the package set: Nix expressions, builder scripts, the lock, and roots.json,
+// the table that locks are made from.
+func Packages() fs.FS { return sub("packages") }
+
+// Conf returns the templates of configuration files.
+func Conf() fs.FS { return sub("conf") }
+
+// Env returns the templates of the files that shells source.
+func Env() fs.FS { return sub("env") }
+
+// Lock returns the text of the lock that this release was made with.
+func Lock() []byte { return read("lock.json") }
+
+// Roots returns the text of the table that locks are made from.
+func Roots() []byte { return read("roots.json") }
+
+func sub(dir string) fs.FS {
+	sub, err := fs.Sub(files, dir)
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	return sub
+}
+
+func read(name string) []byte {
+	data, err := files.ReadFile("packages/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return data
+}
