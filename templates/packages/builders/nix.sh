@@ -1,0 +1,74 @@
+# Builds Nix with the directories of a prefix compiled in.
+#
+#   source                    the source archive
+#   patches                   patch files, in order
+#   store, state, log, conf   the directories; state and conf end in /nix
+#   busybox                   has bin/busybox, the /bin/sh of the build sandbox
+#   cacert                    has the certificates Nix trusts when it is told of no others
+#   toolchain, triplet        where headers and libraries are
+#   optimization              0: quick to build; 2: quick to run
+#   unity                     on: several sources in one compilation; off: one by one
+
+# The archive's top folder is not always called nix-<version>.
+mkdir source
+tar --no-same-owner --strip-components=1 -C source -xf "$source"
+cd source
+for patch in $patches; do
+	echo "applying ${patch##*/}"
+	patch -p1 --fuzz=0 --no-backup-if-mismatch <"$patch"
+done
+
+# Headers and libraries come from the toolchain, wherever a tool has its own idea of where to look.
+export PKG_CONFIG_LIBDIR=$toolchain/usr/lib/$triplet/pkgconfig:$toolchain/usr/share/pkgconfig
+export PKG_CONFIG_SYSROOT_DIR=$toolchain
+export BOOST_ROOT=$toolchain/usr
+export CMAKE_PREFIX_PATH=$toolchain/usr
+export BISON_PKGDATADIR=$toolchain/usr/share/bison
+export M4=$toolchain/usr/bin/m4
+# Debian has readline where upstream has editline.
+export EDITLINE_CFLAGS=-DREADLINE
+export EDITLINE_LIBS="$toolchain/usr/lib/$triplet/libhistory.so $toolchain/usr/lib/$triplet/libreadline.so"
+# No path of the build directory or of the toolchain ends up in the programs.
+export CXXFLAGS="-ffile-prefix-map=$PWD=. -ffile-prefix-map=$toolchain=/toolchain"
+export CFLAGS=$CXXFLAGS
+
+meson setup ../build \
+	--prefix="$out" --libdir=lib --libexecdir=libexec \
+	--localstatedir="${state%/nix}" --sysconfdir="${conf%/nix}" \
+	--buildtype=plain -Doptimization="$optimization" -Ddebug=false \
+	--unity="$unity" --unity-size=8 -Ddefault_library=static --wrap-mode=nodownload \
+	-Ddoc-gen=false -Dbindings=false -Dunit-tests=false \
+	-Dlibstore:store-dir="$store" -Dlibstore:log-dir="$log" \
+	-Dlibutil:isolated-state-dir="$state" \
+	-Dlibstore:sandbox-shell="$busybox/bin/busybox" \
+	-Dlibcmd:readline-flavor=readline -Dlibexpr:gc=enabled \
+	-Dnix:profile-dir="$out/etc/profile.d"
+
+# What is compiled in is what was asked for: an option that Meson dropped would be found out much later.
+for define in "NIX_STORE_DIR=\"$store\"" "NIX_STATE_DIR=\"$state\"" "NIX_LOG_DIR=\"$log\"" "NIX_CONF_DIR=\"$conf\""; do
+	if ! grep -qF -- "-D$define" ../build/build.ninja; then
+		echo "nix: Meson did not take $define" >&2
+		exit 1
+	fi
+done
+
+# Ninja keeps what it prints in a buffer while nobody looks on a terminal; its log is up to date.
+total=$(ninja -C ../build -n | sed -n 's|^\[[0-9]*/\([0-9]*\)\].*|\1|p' | tail -n 1)
+progress() {
+	while sleep 1; do
+		echo "@progress $(grep -v '^#' ../build/.ninja_log 2>/dev/null | cut -f 1,2,5 | sort -u | wc -l) $total steps"
+	done
+}
+progress &
+watcher=$!
+started=$SECONDS
+ninja -C ../build -j"${NIX_BUILD_CORES:-1}"
+kill "$watcher"
+echo "ninja took $((SECONDS - started)) seconds"
+meson install -C ../build --no-rebuild --strip --quiet
+
+# The libraries are inside the programs; the profile scripts name /nix and are written by the installer;
+# the rest is for machines whose system runs a daemon.
+rm -rf "$out/lib" "$out/include" "$out/etc"
+mkdir -p "$out/etc/ssl/certs"
+ln -s "$cacert/etc/ssl/certs/ca-bundle.crt" "$out/etc/ssl/certs/ca-bundle.crt"

@@ -1,0 +1,49 @@
+{ system, toolchain }:
+
+derivation {
+  name = "runtime";
+  inherit system toolchain;
+  inherit (toolchain) triplet loader;
+  builder = "${toolchain}/usr/bin/bash";
+  args = [
+    "-eu"
+    ./builders/runtime.sh
+  ];
+  PATH = "${toolchain}/usr/bin";
+
+  # What programs are linked with by name; the libraries those need follow from their ELF headers.
+  libraries = [
+    "archive"
+    "boost_container"
+    "boost_context"
+    "boost_coroutine"
+    "boost_system"
+    "boost_thread"
+    "brotlicommon"
+    "brotlidec"
+    "brotlienc"
+    "crypto"
+    "curl-gnutls"
+    "gc"
+    "git2"
+    "history"
+    "lowdown"
+    "readline"
+    "seccomp"
+    "sodium"
+    "sqlite3"
+    "ssl"
+    "z"
+  ]
+  ++ (if system == "x86_64-linux" then [ "cpuid" ] else [ ]);
+
+  # What every program needs.
+  sonames = [
+    "libc.so.6"
+    "libm.so.6"
+    "libgcc_s.so.1"
+    "libstdc++.so.6"
+  ];
+
+  disallowedReferences = [ toolchain ];
+}
