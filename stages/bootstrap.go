@@ -1,0 +1,62 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+
+	"bootstrap/internal/fault"
+	"bootstrap/internal/lock"
+)
+
+// bootstrapStage: bootstrap = host.build(packages.nix, fast).
+//
+// Key: the source, the patches, the package set and the four directories.
+// Output: nix, the store path.
+func bootstrapStage() stage {
+	return stage{
+		name: Bootstrap, does: "compile a Nix for this prefix, quickly", usedBy: []string{Native},
+		inputs: nixInputs,
+		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			return r.haveNix(ctx, Bootstrap, out["nix"])
+		},
+		build: func(r *installation, ctx context.Context) (outputs, error) {
+			if err := r.writePackages(ctx, Bootstrap); err != nil {
+				return nil, err
+			}
+			made, err := r.build(ctx, Bootstrap, r.hostNix(Bootstrap), "nix-bootstrap")
+			if err != nil {
+				return nil, err
+			}
+			out := outputs{"nix": made["nix-bootstrap"]}
+			// Until the native nix is there; then nothing needs it any more.
+			return out, r.root(Bootstrap, made, "nix-bootstrap")
+		},
+	}
+}
+
+// nixInputs is what both builds of Nix depend on.
+func nixInputs(r *installation) (any, error) {
+	sums, err := r.packageDigests("lock.json", "hello.nix", "builders/hello.sh")
+	return []any{sums, r.digests(r.lock.For(r.arch, lock.NixSource)), r.layout.Main()}, err
+}
+
+// haveNix reports whether a store path is a Nix of the right version that runs by itself.
+func (r *installation) haveNix(ctx context.Context, stage, storePath string) bool {
+	return storePath != "" && r.checkNix(ctx, stage, storePath) == nil
+}
+
+// checkNix runs a Nix with nothing in its environment that names the prefix.
+func (r *installation) checkNix(ctx context.Context, stage, storePath string) error {
+	n := r.builtNix(stage, nixProgram(storePath))
+	got, err := r.versionOf(ctx, stage, n.path)
+	if err != nil {
+		return err
+	}
+	if got != r.version.String() {
+		return fault.New(fault.General, fmt.Errorf("nix %q: version %s, not %s", n.path, got, r.version), "")
+	}
+	if !n.valid(ctx, storePath) {
+		return fmt.Errorf("store path %q: not valid", storePath)
+	}
+	return nil
+}

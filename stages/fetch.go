@@ -1,0 +1,167 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"path/filepath"
+
+	"bootstrap/internal/archive"
+	"bootstrap/internal/event"
+	"bootstrap/internal/fault"
+	"bootstrap/internal/fetch"
+	"bootstrap/internal/lock"
+	"bootstrap/internal/mirror"
+	"bootstrap/internal/resolve"
+	"bootstrap/templates"
+)
+
+// relock names the record of a lock that had to be made because a file was gone,
+// relocked the file with that lock.
+const (
+	relock   = "relock"
+	relocked = "lock.json"
+)
+
+// fetchStage: seed = fetch(lock).
+//
+// Key: the entries of the lock for this architecture, by sha256.
+// Output: nothing of its own; the files are in the cache, which all prefixes share.
+func fetchStage() stage {
+	return stage{
+		name: Fetch, does: "download the seed", usedBy: []string{Host, Toolchain, Bootstrap, Native},
+		inputs: func(r *installation) (any, error) { return r.digests(r.seed()), nil },
+		intact: func(_ context.Context, r *installation, _ outputs) bool {
+			f, err := r.fetcher()
+			if err != nil {
+				return false
+			}
+			n, _ := f.Missing(r.files(r.seed(), ""))
+			return n == 0
+		},
+		build: (*installation).fetchSeed,
+	}
+}
+
+// seed returns the entries of the lock that this run needs.
+func (r *installation) seed() []lock.Entry {
+	roles := []lock.Role{
+		lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert, lock.NixSource, lock.HelloSource,
+	}
+	if r.Host == "" {
+		roles = append(roles, lock.Host)
+	}
+	return r.lock.For(r.arch, roles...)
+}
+
+func (r *installation) digests(entries []lock.Entry) []string {
+	sums := make([]string, len(entries))
+	for i, e := range entries {
+		sums[i] = e.SHA256
+	}
+	return sums
+}
+
+// files returns what to fetch for the entries: from the mirror, and from the snapshot archive,
+// which keeps what a point release took off the mirrors.
+func (r *installation) files(entries []lock.Entry, from string) []fetch.File {
+	files := make([]fetch.File, len(entries))
+	for i, e := range entries {
+		files[i] = fetch.File{SHA256: e.SHA256, Size: e.Size, Name: path.Base(e.Path)}
+		if from != "" {
+			files[i].URLs = []string{
+				fetch.JoinURL(from, e.Path),
+				fetch.JoinURL(r.snapshot(), e.Path),
+			}
+		}
+	}
+	return files
+}
+
+// snapshot returns the base URL of the archive as it was when the lock was made.
+func (r *installation) snapshot() string {
+	if r.Snapshot != "" {
+		return r.Snapshot
+	}
+	return mirror.SnapshotURL(r.lock.Timestamp)
+}
+
+func (r *installation) fetcher() (*fetch.Fetcher, error) {
+	return fetch.New(fetch.Options{
+		CacheDir: r.CacheDir, Transport: r.Transport, Sink: r.Sink, Stage: Fetch, Now: r.Now,
+	})
+}
+
+func (r *installation) fetchSeed(ctx context.Context) (outputs, error) {
+	f, err := r.fetcher()
+	if err != nil {
+		return nil, err
+	}
+	from := ""
+	if n, _ := f.Missing(r.files(r.seed(), "")); n > 0 {
+		m, err := mirror.Find(ctx, r.mirrorOptions())
+		if err != nil {
+			return nil, err
+		}
+		from = m.URL
+	}
+	_, err = f.Fetch(ctx, r.files(r.seed(), from))
+	var gone *fetch.GoneError
+	if errors.As(err, &gone) {
+		if err := r.resolveAgain(ctx, f, from, gone); err != nil {
+			return nil, err
+		}
+		_, err = f.Fetch(ctx, r.files(r.seed(), from))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return outputs{"files": fmt.Sprint(len(r.seed()))}, nil
+}
+
+// resolveAgain replaces the entries whose files are nowhere any more by what the signed index
+// has now. The new lock is kept beside the journal, and says so.
+func (r *installation) resolveAgain(ctx context.Context, f *fetch.Fetcher, from string, gone *fetch.GoneError) error {
+	table, err := resolve.ParseTable(templates.Roots())
+	if err != nil {
+		return err
+	}
+	missing := map[string]bool{}
+	for _, file := range gone.Files {
+		missing[file.SHA256] = true
+	}
+	var entries []lock.Entry
+	for _, e := range r.seed() {
+		if missing[e.SHA256] {
+			entries = append(entries, e)
+		}
+	}
+	made, changes, err := resolve.Replace(ctx, r.lock, entries, resolve.Options{
+		Archive: archive.Options{
+			Mirror: from, Client: &http.Client{Transport: r.Transport},
+			Now: r.Now, AllowExpired: r.AllowExpired, Keyring: r.Keyring,
+		},
+		Table:         table,
+		Architectures: []string{r.arch},
+		Fetch: func(ctx context.Context, entries []lock.Entry) (map[string]string, error) {
+			return f.Fetch(ctx, r.files(entries, from))
+		},
+		TempDir: r.layout.TmpDir(), Sink: r.Sink, Stage: Fetch,
+	})
+	if err != nil {
+		return fault.New(fault.KindOf(err), fmt.Errorf("%d files of the lock are on no mirror any more, nor in the snapshot archive: %w", len(entries), err),
+			fault.HintOf(err))
+	}
+	for _, c := range changes {
+		r.emit(event.Warn, Fetch, "changed since the lock was made: "+c.String())
+	}
+	r.emit(event.Warn, Fetch, "the seed is another one than the lock's: store paths will differ from those of other installations")
+	if err := r.writeFile(Fetch, filepath.Join(r.layout.Work, relocked), made.Marshal(), 0o644); err != nil {
+		return err
+	}
+	err = r.journal.End(relock, "", outputs{"from": r.Lock.Digest(), "to": made.Digest()})
+	r.lock = made
+	return r.record("relock", err)
+}

@@ -1,0 +1,82 @@
+package stages
+
+import (
+	"strconv"
+
+	"bootstrap/internal/journal"
+	"bootstrap/internal/receipt"
+)
+
+// What a whole installation takes, as measured on amd64 with the lock of this release; see
+// docs/STAGES.md for how. The seed's own bytes are known from the lock.
+const (
+	hostBytes      = 60 << 20  // unpacked, relinked
+	toolchainBytes = 640 << 20 // unpacked, relinked, with the runtime libraries
+	nixBytes       = 16 << 20  // one Nix in the store
+	buildBytes     = 700 << 20 // the build directory of the native nix, just before it is linked
+	inodes         = 40_000    // of all of that
+	compilerBytes  = 1 << 30   // memory of one compiler, at its largest unit
+)
+
+// How long the stages take on a machine of the kind these were measured on, in seconds of one
+// processor for the compiles. They serve for the first estimate; progress has its own.
+const (
+	hostSeconds      = 8
+	toolchainSeconds = 60
+	bootstrapCPU     = 380
+	nativeCPU        = 610
+	otherSeconds     = 3
+	expectedRate     = 10 << 20 // bytes a second
+)
+
+// footprint returns how many bytes and inodes the prefix takes when it takes most, and in the end.
+func (r *installation) footprint() (peak, keep, files int64) {
+	var seed int64
+	for _, e := range r.seed() {
+		seed += e.Size
+	}
+	keep = seed + toolchainBytes + nixBytes + hostBytes
+	return keep + nixBytes + buildBytes, keep, inodes
+}
+
+// present returns how much of that is there already, by the stages that are done.
+func (r *installation) present(p *Plan) int64 {
+	var bytes int64
+	if p.State(Host).Done {
+		bytes += hostBytes
+	}
+	if p.State(Toolchain).Done {
+		bytes += p.SeedBytes + toolchainBytes
+	}
+	if p.State(Native).Done {
+		bytes += nixBytes + nixBytes + buildBytes
+	}
+	return bytes
+}
+
+// expected returns how many seconds a stage is expected to take here.
+func (r *installation) expected(stage string) float64 {
+	jobs := float64(r.jobs())
+	return map[string]float64{
+		Host: hostSeconds, Toolchain: toolchainSeconds,
+		Bootstrap: bootstrapCPU / jobs, Native: nativeCPU / jobs,
+		Configure: otherSeconds, Install: otherSeconds, Prove: otherSeconds,
+	}[stage]
+}
+
+// receiptStage makes of a stage's last record what the receipt says of it.
+func receiptStage(name string, last journal.Record) receipt.Stage {
+	s := receipt.Stage{Name: name, Key: last.Key, Outputs: map[string]string{}}
+	for k, v := range last.Output {
+		switch k {
+		case "seconds":
+			s.Seconds, _ = strconv.ParseFloat(v, 64)
+		case "bytes":
+			s.Bytes, _ = strconv.ParseInt(v, 10, 64)
+		case "summary":
+		default:
+			s.Outputs[k] = v
+		}
+	}
+	return s
+}

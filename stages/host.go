@@ -1,0 +1,128 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"bootstrap/internal/fault"
+	"bootstrap/internal/lock"
+
+	version "github.com/hashicorp/go-version"
+)
+
+// oldestHost is the oldest Nix that knows the commands and settings used here.
+const oldestHost = ">= 2.24"
+
+// hostStage: host = relink(unpack(seed: nix-bin and the libraries it needs)).
+//
+// Key: the packages it is made of, or the Nix that was named instead; where it lies.
+// Output: nix, its path; version; shell, a static /bin/sh for sandboxes; and what trying out
+// the sandbox with it came to: sandbox, filter-syscalls, reason.
+func hostStage() stage {
+	return stage{
+		name: Host, does: "make the host nix run here", usedBy: []string{Toolchain, Bootstrap},
+		inputs: func(r *installation) (any, error) {
+			return []any{
+				r.digests(r.lock.For(r.arch, r.hostRoles()...)), r.Host, r.HostSHA256, r.layout.HostDir(),
+			}, nil
+		},
+		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			return exists(out["shell"]) && r.runs(ctx, Host, out["nix"])
+		},
+		build: (*installation).makeHost,
+	}
+}
+
+func (r *installation) hostRoles() []lock.Role {
+	if r.Host != "" {
+		return []lock.Role{lock.Shell}
+	}
+	return []lock.Role{lock.Shell, lock.Patchelf, lock.Host}
+}
+
+func (r *installation) makeHost(ctx context.Context) (outputs, error) {
+	out := outputs{"shell": filepath.Join(r.layout.HostDir(), "sh")}
+	if err := freshTree(r.layout.HostDir()); err != nil {
+		return nil, err
+	}
+	if err := r.hostShell(ctx, out["shell"]); err != nil {
+		return nil, err
+	}
+	var err error
+	switch {
+	case r.Host == "":
+		out["nix"], err = r.relinkHost(ctx)
+	case strings.HasPrefix(r.Host, "http://") || strings.HasPrefix(r.Host, "https://"):
+		out["nix"], err = r.fetchHost(ctx)
+	default:
+		out["nix"] = r.Host
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out["version"], err = r.hostVersion(ctx, out["nix"]); err != nil {
+		return nil, err
+	}
+	r.done[Host] = out
+	if err := r.trySandbox(ctx, out); err != nil {
+		return nil, err
+	}
+	out["summary"] = "nix " + out["version"] + ", builds " + sandboxed(out["sandbox"])
+	return out, nil
+}
+
+func sandboxed(sandbox string) string {
+	if sandbox == "true" {
+		return "in a sandbox"
+	}
+	return "without a sandbox"
+}
+
+// hostVersion asks a Nix for its version, and refuses one that is too old.
+func (r *installation) hostVersion(ctx context.Context, program string) (string, error) {
+	text, err := r.versionOf(ctx, Host, program)
+	if err != nil {
+		return "", fault.New(fault.Unfit, fmt.Errorf("host nix %q: %w", program, err),
+			"leave --host out to use the one of the seed")
+	}
+	v, err := version.NewVersion(text)
+	if err != nil {
+		return "", fault.New(fault.Unfit, fmt.Errorf("host nix %q: cannot read its version %q", program, text),
+			"leave --host out to use the one of the seed")
+	}
+	want, err := version.NewConstraint(oldestHost)
+	if err != nil {
+		return "", err
+	}
+	if !want.Check(v.Core()) {
+		return "", fault.New(fault.Unfit, fmt.Errorf("host nix %q: version %s is not %s", program, v, oldestHost),
+			"leave --host out to use the one of the seed")
+	}
+	return text, nil
+}
+
+// versionOf returns what a Nix says its version is: the last word of "nix (Nix) 2.26.3".
+func (r *installation) versionOf(ctx context.Context, stage, program string) (string, error) {
+	n := r.builtNix(stage, program)
+	n.options = nil
+	out, err := n.command("nix", "--version").Output(ctx)
+	if err != nil {
+		return "", err
+	}
+	words := strings.Fields(string(out))
+	if len(words) == 0 {
+		return "", fmt.Errorf("%s --version: it says nothing", program)
+	}
+	return words[len(words)-1], nil
+}
+
+// runs reports whether a Nix is there and can be run.
+func (r *installation) runs(ctx context.Context, stage, program string) bool {
+	if !exists(program) {
+		return false
+	}
+	_, err := r.versionOf(ctx, stage, program)
+	return err == nil
+}

@@ -1,0 +1,82 @@
+package stages
+
+import (
+	"context"
+	"io/fs"
+	"path/filepath"
+
+	"bootstrap/internal/journal"
+	"bootstrap/internal/receipt"
+	"bootstrap/internal/shellrc"
+)
+
+// installStage: profile = install(native).
+//
+// Key: nothing besides what comes before.
+// Output: profile, the link that shells find nix by; generation, what it points to; hooked,
+// whether start-up files source the env file.
+func installStage() stage {
+	return stage{
+		name: Install, does: "put nix into a profile",
+		inputs: func(*installation) (any, error) { return nil, nil },
+		intact: func(_ context.Context, r *installation, out outputs) bool {
+			target, err := filepath.EvalSymlinks(r.layout.DefaultProfile())
+			return err == nil && target == r.known(Native)["nix"] && exists(r.layout.UserProfiles(r.User)) &&
+				(!r.ShellHook || out["hooked"] == "true")
+		},
+		build: (*installation).makeProfile,
+	}
+}
+
+func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
+	l := r.layout
+	// The collector and Nix itself expect these modes.
+	for _, d := range []struct {
+		path string
+		mode fs.FileMode
+	}{
+		{filepath.Dir(l.UserProfiles(r.User)), 0o755},
+		{l.UserProfiles(r.User), 0o700},
+		{filepath.Dir(l.UserDir(r.User)), 0o755},
+		{l.UserDir(r.User), 0o700},
+	} {
+		if err := r.mkdir(Install, journal.Directory, d.path, d.mode); err != nil {
+			return nil, err
+		}
+	}
+	native := r.done[Native]["nix"]
+	n := r.nativeNix(Install)
+	if _, err := n.command("nix-env", "--profile", l.DefaultProfile(), "--set", native).Output(ctx); err != nil {
+		return nil, err
+	}
+	out := outputs{"profile": l.DefaultProfile(), "generation": native}
+	if r.ShellHook {
+		if err := r.hookShells(); err != nil {
+			return nil, err
+		}
+		out["hooked"] = "true"
+	}
+	return out, r.dropScaffold(ctx, n)
+}
+
+// nativeNix returns the native nix, which reads its nix.conf and is told nothing besides.
+func (r *installation) nativeNix(stage string) nix {
+	n := r.builtNix(stage, nixProgram(r.done[Native]["nix"]))
+	n.options = nil
+	return n
+}
+
+// hookShells makes new shells of the user source the env file. Each file is recorded first.
+func (r *installation) hookShells() error {
+	o := r.Shell
+	o.Root, o.EnvSh = r.layout.Root, r.layout.EnvFile("sh")
+	o.EnvFish, o.EnvCsh = r.layout.EnvFile("fish"), r.layout.EnvFile("csh")
+	if err := r.record("create", r.journal.Create(Install, journal.Block, o.Home)); err != nil {
+		return err
+	}
+	changes, err := shellrc.Add(o)
+	for _, c := range changes {
+		r.hooks = append(r.hooks, receipt.Hook{File: c.Path, Created: c.Created})
+	}
+	return err
+}

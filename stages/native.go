@@ -1,0 +1,89 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"bootstrap/internal/fault"
+)
+
+// nativeStage: native = bootstrap.build(packages.nix, full).
+//
+// Key: as the bootstrap nix has it; the builds differ by an attribute's name.
+// Output: nix, the store path; closure, the bytes of it and everything it refers to.
+func nativeStage() stage {
+	return stage{
+		name: Native, does: "compile the Nix to keep, with that one",
+		inputs: nixInputs,
+		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			return r.haveNix(ctx, Native, out["nix"]) && r.haveRooted(ctx, Native, out, "nix") &&
+				r.unspoilt(ctx, out["nix"])
+		},
+		build: (*installation).makeNative,
+	}
+}
+
+func (r *installation) makeNative(ctx context.Context) (outputs, error) {
+	if err := r.writePackages(ctx, Native); err != nil {
+		return nil, err
+	}
+	builder := r.builtNix(Native, nixProgram(r.done[Bootstrap]["nix"]))
+	out, err := r.build(ctx, Native, builder, "nix")
+	if err != nil {
+		return nil, err
+	}
+	if err := r.root(Native, out, "nix"); err != nil {
+		return nil, err
+	}
+	size, err := r.checkClosure(ctx, builder, out["nix"])
+	if err != nil {
+		return nil, err
+	}
+	out["closure"] = fmt.Sprint(size)
+	out["summary"] = fmt.Sprintf("closure %.1f MiB", float64(size)/(1<<20))
+	return out, nil
+}
+
+// checkClosure makes sure that the native nix refers to nothing that built it, and returns how
+// many bytes it and all it refers to take.
+func (r *installation) checkClosure(ctx context.Context, n nix, storePath string) (int64, error) {
+	paths, err := n.closureOf(ctx, storePath)
+	if err != nil {
+		return 0, err
+	}
+	var size int64
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		size += paths[path].NarSize
+		if path == r.known(Toolchain)["toolchain"] || !strings.HasPrefix(path, r.layout.Store+"/") {
+			return 0, fault.New(fault.General, fmt.Errorf("native nix: it refers to %q", path),
+				"please report this with the log")
+		}
+	}
+	return size, nil
+}
+
+// unspoilt compares the native nix and what it refers to with their hashes in the database:
+// some 50 MB, a fraction of a second.
+func (r *installation) unspoilt(ctx context.Context, storePath string) bool {
+	n := r.builtNix(Native, nixProgram(storePath))
+	_, err := n.command("nix", "store", "verify", "--recursive", "--no-trust", storePath).Output(ctx)
+	return err == nil
+}
+
+// dropScaffold removes what only the builds needed: the bootstrap nix and the host nix.
+func (r *installation) dropScaffold(ctx context.Context, n nix) error {
+	if err := os.Remove(filepath.Join(r.layout.GCRoots(), "nix-bootstrap")); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if storePath := r.known(Bootstrap)["nix"]; storePath != "" && exists(storePath) {
+		if _, err := n.command("nix-store", "--delete", storePath).Output(ctx); err != nil {
+			return err
+		}
+	}
+	return removeTree(r.layout.HostDir())
+}

@@ -1,0 +1,191 @@
+package stages
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"bootstrap/internal/fault"
+	"bootstrap/internal/nixlog"
+	"bootstrap/internal/run"
+)
+
+// nix is one Nix that can be run: the host, the bootstrap or the native one.
+type nix struct {
+	path    string   // absolute path of the nix program
+	env     run.Env  // its whole environment
+	options []string // settings for every command
+	log     string   // file that gets all it says
+}
+
+// hostNix returns the host nix, pointed at the prefix by its environment: by all of the
+// variables, since a Nix that has only some of them works on two stores at once.
+func (r *installation) hostNix(stage string) nix {
+	l := r.layout
+	n := r.builtNix(stage, r.done[Host]["nix"])
+	n.env = n.env.With(run.Env{
+		"NIX_STORE_DIR": l.Store, "NIX_STATE_DIR": l.State, "NIX_LOG_DIR": l.Log, "NIX_CONF_DIR": l.HomeDir(),
+		"NIX_CACHE_HOME": filepath.Join(l.HomeDir(), "cache"), "NIX_CONFIG_HOME": filepath.Join(l.HomeDir(), "config"),
+		"NIX_DATA_HOME": filepath.Join(l.HomeDir(), "data"), "NIX_STATE_HOME": filepath.Join(l.HomeDir(), "state"),
+		"NIX_USER_CONF_FILES": "",
+	})
+	return n
+}
+
+// builtNix returns a Nix that knows the prefix by itself: nothing in its environment names it.
+func (r *installation) builtNix(stage, path string) nix {
+	l := r.layout
+	return nix{
+		path:    path,
+		env:     run.BaseEnv(l.HomeDir(), l.TmpDir(), "/nonexistent").WithUser(r.User),
+		options: r.buildOptions(),
+		log:     l.StageLog(stage),
+	}
+}
+
+// buildOptions are what nix.conf will say once it is written, for the builds before that.
+func (r *installation) buildOptions() []string {
+	facts := r.done[Host]
+	settings := [][2]string{
+		{"experimental-features", "nix-command flakes"},
+		{"build-users-group", ""},
+		{"substituters", ""},
+		{"builders", ""},
+		{"sandbox", facts["sandbox"]},
+		{"sandbox-fallback", "false"},
+		{"sandbox-paths", "/bin/sh=" + facts["shell"]},
+		{"filter-syscalls", facts["filter-syscalls"]},
+		{"keep-failed", "false"},
+		{"keep-going", "false"},
+		{"cores", strconv.Itoa(r.jobs())},
+		{"max-jobs", "1"},
+		{"build-dir", r.layout.TmpDir()},
+		{"use-sqlite-wal", strconv.FormatBool(r.wal())},
+		{"warn-dirty", "false"},
+	}
+	var options []string
+	for _, s := range settings {
+		options = append(options, "--option", s[0], s[1])
+	}
+	return options
+}
+
+// jobs returns how many compilers may run at a time: one for each processor, if the memory is
+// enough for that many.
+func (r *installation) jobs() int {
+	if r.Jobs > 0 {
+		return r.Jobs
+	}
+	jobs := r.facts.CPUs
+	if m := r.facts.Memory.Available; m > 0 {
+		jobs = min(jobs, int(m/compilerBytes))
+	}
+	return max(1, jobs)
+}
+
+// wal reports whether SQLite can keep a write-ahead log where the database is.
+func (r *installation) wal() bool {
+	place, ok := r.facts.Place("state")
+	return !ok || !place.Remote
+}
+
+// command returns a command of the new command line, or of an old one by its name: nix-store.
+func (n nix) command(program string, args ...string) *run.Cmd {
+	cmd := &run.Cmd{
+		Path: n.path, Argv0: filepath.Join(filepath.Dir(n.path), program), Env: n.env,
+		LogFile: n.log, Text: nixlog.Text,
+		// Its builders are in sessions of their own; it ends them if it is given the time.
+		DeathSignal: syscall.SIGTERM,
+	}
+	if program == "nix" {
+		cmd.Args = append(cmd.Args, args[0])
+		args = args[1:]
+	}
+	cmd.Args = append(append(cmd.Args, n.options...), args...)
+	return cmd
+}
+
+// build builds attributes of the package set and tells of the progress.
+// It returns their output paths by attribute.
+func (r *installation) build(ctx context.Context, stage string, n nix, attributes ...string) (outputs, error) {
+	paths, err := r.evaluate(ctx, n, attributes...)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"build", "--no-link", "--log-format", "internal-json", "-v", "--file", r.layout.Packages}, attributes...)
+	cmd := n.command("nix", args...)
+	tracker := nixlog.NewTracker(nixlog.Options{Sink: r.Sink, Stage: stage, Now: r.Now})
+	cmd.OnLine = tracker.Line
+	if err := cmd.Run(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, buildError(stage, n.log, tracker.Err(), err)
+	}
+	return paths, nil
+}
+
+// buildError says what Nix said was wrong, and how the build's own output ended.
+func buildError(stage, log, text string, err error) error {
+	var failed *run.Error
+	if text == "" || !errors.As(err, &failed) {
+		return err
+	}
+	return &fault.Error{
+		Kind: fault.General, Log: log, Hint: "the log has the whole output of the build",
+		Err: fmt.Errorf("stage %s: %s\n  %s", stage, text, strings.Join(failed.Tail, "\n  ")),
+	}
+}
+
+// evaluate returns the output paths of attributes of the package set, without building them.
+func (r *installation) evaluate(ctx context.Context, n nix, attributes ...string) (outputs, error) {
+	fields := make([]string, len(attributes))
+	for i, a := range attributes {
+		fields[i] = fmt.Sprintf("%q = \"${p.%q}\";", a, a)
+	}
+	out, err := n.command("nix", "eval", "--json", "--file", r.layout.Packages,
+		"--apply", "set: let p = set { }; in { "+strings.Join(fields, " ")+" }").Output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paths := outputs{}
+	if err := json.Unmarshal(out, &paths); err != nil {
+		return nil, fmt.Errorf("nix eval: %w", err)
+	}
+	return paths, nil
+}
+
+// valid reports whether store paths are registered, and there.
+func (n nix) valid(ctx context.Context, paths ...string) bool {
+	for _, p := range paths {
+		if !exists(p) {
+			return false
+		}
+	}
+	invalid, err := n.command("nix-store", append([]string{"--check-validity", "--print-invalid"}, paths...)...).Output(ctx)
+	return err == nil && len(strings.TrimSpace(string(invalid))) == 0
+}
+
+// closure is a store path with its size and references, as `nix path-info --json` has them.
+type closure struct {
+	NarSize    int64    `json:"narSize"`
+	References []string `json:"references"`
+}
+
+// closureOf returns everything a store path refers to, itself included.
+func (n nix) closureOf(ctx context.Context, path string) (map[string]closure, error) {
+	out, err := n.command("nix", "path-info", "--json", "--recursive", path).Output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]closure{}
+	if err := json.Unmarshal(out, &paths); err != nil {
+		return nil, fmt.Errorf("nix path-info: %w", err)
+	}
+	return paths, nil
+}

@@ -1,0 +1,62 @@
+package stages
+
+import (
+	"context"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"bootstrap/internal/event"
+	"bootstrap/internal/lock"
+	"bootstrap/internal/prefix"
+	"bootstrap/internal/probe"
+	"bootstrap/internal/shellrc"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+)
+
+// Options is everything an installation depends on, as package main found it.
+// Fields that have a default say so; all others must be set.
+type Options struct {
+	Layout prefix.Layout
+	Lock   *lock.Lock // the seed
+
+	NixVersion  string // constraint on the Nix to build, as go-version reads it; "" for the lock's
+	Host        string // absolute path or http(s) URL of a Nix to use as host nix; "" for the seed's
+	HostSHA256  string // of Host, where that is a URL
+	Jobs        int    // compilers at a time; default: the processors this process may use
+	BuildHello  bool   // prove also by building GNU hello
+	ShellHook   bool   // source the env file in the user's shell start-up files
+	Substituter string // URL of the cache to take sources from; "" for [UpstreamCache]
+
+	Mirror       string             // what the user asked for; "" for none
+	MirrorEnv    string             // what the environment asks for; "" for none
+	CacheDir     string             // of downloads, absolute
+	Transport    http.RoundTripper  // reaches the mirror
+	AllowExpired bool               // take an index whose Valid-Until has passed
+	CACert       string             // a file of certificates to trust besides, absolute; "" for none
+	Snapshot     string             // base URL of the archive as the lock saw it; "" for Debian's snapshot archive
+	Keyring      openpgp.EntityList // whose signatures on an index count; nil for Debian's
+
+	Root      fs.FS           // the host's file system from "/" on
+	User      string          // name of the user the profile belongs to
+	Shell     shellrc.Options // whose start-up files [Options.ShellHook] means
+	Terminal  probe.Terminal
+	ProcProbe []string // see [probe.Options]
+	Installer string   // version of this program
+	Command   string   // the command line, for whoever is kept out by the lock
+	Run       string   // names this run in the journal
+
+	Sink event.Sink
+	Now  func() time.Time
+	// Confirm is called with the plan before anything is written, if there is something to do.
+	// An error it returns ends the run. Nil goes on.
+	Confirm func(context.Context, *Plan) error
+	// Crash is called after each record of the journal, and tests end the process in it. May be nil.
+	Crash func(point string)
+}
+
+// UpstreamCache is where sources come from that somebody else has downloaded before:
+// fixed outputs are the same whatever the store directory, if the cache's own is named
+// (Nix manual, "Store types", parameter store).
+const UpstreamCache = "https://cache.nixos.org?store=/nix/store"

@@ -1,0 +1,158 @@
+package stages
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"bootstrap/internal/deb"
+	"bootstrap/internal/fetch"
+	"bootstrap/internal/journal"
+	"bootstrap/internal/lock"
+	"bootstrap/patches"
+	"bootstrap/templates"
+)
+
+// packageSet returns the files of the package set of this installation by their names: the
+// expressions and builder scripts, the lock, the patches for the Nix version, and the directories
+// where they do not follow from the store directory. The seed's shell is not among them.
+func (r *installation) packageSet() (map[string][]byte, error) {
+	files := map[string][]byte{"lock.json": r.lock.Marshal()}
+	err := fs.WalkDir(templates.Packages(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(name, ".json") {
+			return err
+		}
+		files[name], err = fs.ReadFile(templates.Packages(), name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	series, err := patches.For(r.version)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range series {
+		files[path.Join("patches", path.Base(p.File))] = p.Body
+	}
+	if chosen := r.chosenDirectories(); len(chosen) > 0 {
+		if files["directories.json"], err = json.MarshalIndent(chosen, "", "  "); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// chosenDirectories returns the directories that the user has put elsewhere.
+func (r *installation) chosenDirectories() map[string]string {
+	chosen := map[string]string{}
+	for name, d := range map[string][2]string{
+		"state": {r.layout.State, filepath.Join(r.layout.Root, "var", "nix")},
+		"log":   {r.layout.Log, filepath.Join(r.layout.Root, "var", "log", "nix")},
+		"conf":  {r.layout.Conf, filepath.Join(r.layout.Root, "etc", "nix")},
+	} {
+		if d[0] != d[1] {
+			chosen[name] = d[0]
+		}
+	}
+	return chosen
+}
+
+// packageDigests returns the digest of every file of the package set, for keys.
+func (r *installation) packageDigests(skip ...string) (map[string]string, error) {
+	files, err := r.packageSet()
+	if err != nil {
+		return nil, err
+	}
+	sums := map[string]string{}
+	for name, data := range files {
+		sum := sha256.Sum256(data)
+		sums[name] = hex.EncodeToString(sum[:])
+	}
+	for name := range sums {
+		for _, s := range skip {
+			if strings.HasPrefix(name, s) {
+				delete(sums, name)
+			}
+		}
+	}
+	return sums, nil
+}
+
+// writePackages makes the package set's directory be exactly that: what is missing or different
+// is written, what an older installer left there is removed.
+func (r *installation) writePackages(ctx context.Context, stage string) error {
+	files, err := r.packageSet()
+	if err != nil {
+		return err
+	}
+	if err := r.mkdir(stage, journal.Tree, r.layout.Packages, 0o755); err != nil {
+		return err
+	}
+	for name, data := range files {
+		if err := r.writeFile(stage, filepath.Join(r.layout.Packages, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := r.writeShell(ctx, stage); err != nil {
+		return err
+	}
+	return filepath.WalkDir(r.layout.Packages, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, _ := filepath.Rel(r.layout.Packages, p)
+		if _, ours := files[name]; ours || strings.HasPrefix(name, seedShell+"/") {
+			return nil
+		}
+		return os.Remove(p)
+	})
+}
+
+// seedShell is the directory of the package set that shell.nix takes for busybox.
+const seedShell = "seed"
+
+// writeShell unpacks the static busybox of the seed. It has to be there as a file that keeps its
+// execute bit, since nothing can be unpacked in the store before there is a shell in it.
+func (r *installation) writeShell(ctx context.Context, stage string) error {
+	program := filepath.Join(r.layout.Packages, seedShell, "bin", "busybox")
+	data, err := r.seedFile(ctx, lock.Shell, "busybox-static", "usr/bin/busybox")
+	if err != nil {
+		return err
+	}
+	if err := r.writeFile(stage, program, data, 0o755); err != nil {
+		return err
+	}
+	return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
+}
+
+// seedFile reads one file out of a package of the seed.
+func (r *installation) seedFile(ctx context.Context, role lock.Role, name, member string) ([]byte, error) {
+	for _, e := range r.lock.For(r.arch, role) {
+		if e.Name != name {
+			continue
+		}
+		cached, err := r.cached(ctx, []lock.Entry{e})
+		if err != nil {
+			return nil, err
+		}
+		return deb.ReadMember(ctx, cached[e.SHA256], member)
+	}
+	return nil, fmt.Errorf("lock: no package %q with role %q for %s", name, role, r.arch)
+}
+
+// cached returns the paths of verified copies of entries in the cache.
+func (r *installation) cached(ctx context.Context, entries []lock.Entry) (map[string]string, error) {
+	f, err := fetch.New(fetch.Options{CacheDir: r.CacheDir})
+	if err != nil {
+		return nil, err
+	}
+	return f.Fetch(ctx, r.files(entries, ""))
+}

@@ -1,0 +1,213 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"bootstrap/internal/fault"
+	"bootstrap/internal/fetch"
+	"bootstrap/internal/journal"
+	"bootstrap/internal/lock"
+	"bootstrap/internal/mirror"
+	"bootstrap/internal/prefix"
+	"bootstrap/internal/probe"
+)
+
+// Plan is what a run would do, made without writing anything.
+type Plan struct {
+	Layout     prefix.Layout `json:"layout"`
+	NixVersion string        `json:"nix_version"`
+	Facts      probe.Facts   `json:"facts"`
+	LockDigest string        `json:"lock_digest"`
+	Timestamp  string        `json:"lock_timestamp"` // of the archive the seed was taken from
+	Stages     []State       `json:"stages"`
+	// Mirror is where files will come from; nil where nothing has to be fetched.
+	Mirror *mirror.Mirror `json:"mirror,omitempty"`
+	// SeedFiles and SeedBytes count the whole seed, FetchFiles and FetchBytes what of it
+	// has to be fetched.
+	SeedFiles  int   `json:"seed_files"`
+	SeedBytes  int64 `json:"seed_bytes"`
+	FetchFiles int   `json:"fetch_files"`
+	FetchBytes int64 `json:"fetch_bytes"`
+	// PeakBytes is how much the prefix holds when it holds most, KeepBytes how much in the end.
+	PeakBytes int64   `json:"peak_bytes"`
+	KeepBytes int64   `json:"keep_bytes"`
+	Inodes    int64   `json:"inodes"`
+	Seconds   float64 `json:"seconds"` // the estimate for all that is to be done
+	// Refusals are the reasons why it cannot work; a run with any of them writes nothing.
+	Refusals []*fault.Error `json:"-"`
+	Reasons  []Reason       `json:"refusals"`
+
+	run *installation
+}
+
+// Reason is a refusal, as `plan --json` prints it.
+type Reason struct {
+	What string `json:"what"`
+	Hint string `json:"hint"`
+}
+
+// Complete reports whether there is nothing to do.
+func (p *Plan) Complete() bool {
+	for _, s := range p.Stages {
+		if !s.Done {
+			return false
+		}
+	}
+	return true
+}
+
+// Begun reports whether an earlier run has written anything.
+func (p *Plan) Begun() bool { return len(p.run.history.Records) > 0 }
+
+// State returns what is known of the named stage.
+func (p *Plan) State(name string) State {
+	for _, s := range p.Stages {
+		if s.Name == name {
+			return s
+		}
+	}
+	return State{Name: name}
+}
+
+// Err returns the first refusal, with the others in its hint; nil if there is none.
+func (p *Plan) Err() error {
+	if len(p.Refusals) == 0 {
+		return nil
+	}
+	first := *p.Refusals[0]
+	for _, other := range p.Refusals[1:] {
+		first.Hint += fmt.Sprintf("\nalso: %s; %s", other.Error(), other.Hint)
+	}
+	return &first
+}
+
+// Make probes the host and makes the plan. It writes nothing, and asks the network only for
+// a mirror, and only if something has to be fetched.
+func Make(ctx context.Context, o Options) (*Plan, error) {
+	r, err := begin(o)
+	if err != nil {
+		return nil, err
+	}
+	return r.plan(ctx)
+}
+
+func (r *installation) plan(ctx context.Context) (*Plan, error) {
+	history, err := journal.Load(r.layout.Journal())
+	if err != nil {
+		return nil, err
+	}
+	r.history = history
+	if err := r.loadLock(); err != nil {
+		return nil, err
+	}
+	r.facts = probe.Run(ctx, probe.Options{
+		Layout: r.layout, CacheDir: r.CacheDir, Terminal: r.Terminal, ProcProbe: r.ProcProbe,
+	})
+	p := &Plan{
+		Layout: r.layout, NixVersion: r.version.String(), Facts: r.facts,
+		LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp, run: r,
+	}
+	r.arch = r.facts.Architecture
+	if r.arch == "" {
+		return r.refuse(p, probe.Need{}), nil
+	}
+	if p.Stages, err = r.survey(ctx); err != nil {
+		return nil, err
+	}
+	if p.Complete() {
+		return p, nil
+	}
+	if err := r.measure(ctx, p); err != nil {
+		return nil, err
+	}
+	return r.refuse(p, probe.Need{
+		Bytes: p.PeakBytes - r.present(p), Inodes: p.Inodes, CacheBytes: p.FetchBytes, Kernel: minimumKernel,
+	}), nil
+}
+
+func (r *installation) refuse(p *Plan, need probe.Need) *Plan {
+	p.Refusals = r.facts.Refusals(need)
+	for _, f := range p.Refusals {
+		p.Reasons = append(p.Reasons, Reason{What: f.Error(), Hint: f.Hint})
+	}
+	return p
+}
+
+// minimumKernel is what the C library of the seed asks for (glibc 2.41, --enable-kernel of Debian).
+const minimumKernel = ">= 3.2"
+
+// measure fills in what has to be fetched, from where, and what it takes.
+func (r *installation) measure(ctx context.Context, p *Plan) error {
+	entries := r.seed()
+	p.SeedFiles = len(entries)
+	for _, e := range entries {
+		p.SeedBytes += e.Size
+	}
+	p.PeakBytes, p.KeepBytes, p.Inodes = r.footprint()
+	for _, s := range p.Stages {
+		if !s.Done {
+			p.Seconds += s.Seconds
+		}
+	}
+	if p.State(Fetch).Done {
+		return nil
+	}
+	f, err := fetch.New(fetch.Options{CacheDir: r.CacheDir, Transport: r.Transport})
+	if err != nil {
+		return err
+	}
+	p.FetchFiles, p.FetchBytes = f.Missing(r.files(entries, ""))
+	if p.FetchFiles == 0 {
+		return nil
+	}
+	p.Seconds += float64(p.FetchBytes) / expectedRate
+	m, err := mirror.Find(ctx, r.mirrorOptions())
+	if err != nil {
+		return err
+	}
+	p.Mirror = &m
+	return nil
+}
+
+func (r *installation) mirrorOptions() mirror.Options {
+	return mirror.Options{
+		Flag: r.Mirror, Env: r.MirrorEnv, Root: r.Root, Suite: r.mainSuite(), Transport: r.Transport,
+	}
+}
+
+// mainSuite returns the suite that most of the seed comes from.
+func (r *installation) mainSuite() string {
+	for _, e := range r.lock.For(r.arch, lock.Toolchain) {
+		return e.Suite
+	}
+	return r.lock.Suites[0].Name
+}
+
+// loadLock takes the lock that an earlier run had to make because a file of r.Lock was gone
+// everywhere, if it was made from the very lock this run was given.
+func (r *installation) loadLock() error {
+	r.lock = r.Lock
+	last, ok := r.history.Last(relock)
+	if !ok || last.Output["from"] != r.Lock.Digest() {
+		return nil
+	}
+	data, err := readFile(filepath.Join(r.layout.Work, relocked))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	made, err := lock.Parse(data)
+	if err != nil {
+		return err
+	}
+	if made.Digest() == last.Output["to"] {
+		r.lock = made
+	}
+	return nil
+}

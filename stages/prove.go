@@ -1,0 +1,176 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"bootstrap/internal/fault"
+	"bootstrap/internal/run"
+	"bootstrap/internal/shellrc"
+)
+
+// proofName is the name of the derivation that proves that the native nix can build.
+const proofName = "bootstrap-proof"
+
+// proveStage: proof = native.build(a small derivation), in every shell that is there.
+//
+// Key: nothing besides what comes before.
+// Output: shells, those it was tried in; hello, its store path, if it was asked for.
+func proveStage() stage {
+	return stage{
+		name: Prove, does: "build something with it in every shell",
+		inputs: func(*installation) (any, error) { return nil, nil },
+		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			return !r.BuildHello || r.haveRooted(ctx, Prove, out, "hello")
+		},
+		build: (*installation).prove,
+	}
+}
+
+func (r *installation) prove(ctx context.Context) (out outputs, err error) {
+	home := filepath.Join(r.layout.TmpDir(), "proof")
+	if err := freshTree(home); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, removeTree(home), r.forgetProofs(context.WithoutCancel(ctx))) }()
+	if err := r.forgetProofs(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.proveAlone(ctx, home); err != nil {
+		return nil, err
+	}
+	var shells []string
+	for _, program := range r.shells() {
+		if err := r.proveIn(ctx, program, home); err != nil {
+			return nil, err
+		}
+		shells = append(shells, filepath.Base(program))
+	}
+	out = outputs{"shells": strings.Join(shells, " ")}
+	out["summary"] = "in " + strings.Join(shells, ", ")
+	if r.BuildHello {
+		made, err := r.build(ctx, Prove, r.nativeNix(Prove), "hello")
+		if err != nil {
+			return nil, err
+		}
+		out["hello"] = made["hello"]
+		return out, r.root(Prove, made, "hello")
+	}
+	return out, nil
+}
+
+// shells returns the shells this machine has, that an env file is there for.
+func (r *installation) shells() []string {
+	var found []string
+	for _, name := range []string{"sh", "bash", "zsh", "fish", "tcsh"} {
+		for _, dir := range []string{"/bin", "/usr/bin", "/usr/local/bin"} {
+			if path := filepath.Join(dir, name); exists(path) {
+				found = append(found, path)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// proof is an expression that is new in every run and shell, so that it is built, not found.
+func (r *installation) proof(shell string) string {
+	return fmt.Sprintf(`derivation { name = %q; system = builtins.currentSystem; builder = "%s/bin/sh"; args = [ "-c" "echo %s > $out" ]; }`,
+		proofName, r.known(Toolchain)["busybox"], r.Run+"-"+shell)
+}
+
+// proveAlone has the native nix build by its absolute path, with nothing sourced.
+func (r *installation) proveAlone(ctx context.Context, home string) error {
+	n := r.nativeNix(Prove)
+	n.env = run.Env{"HOME": home}
+	got, err := n.command("nix", "eval", "--raw", "--expr", "builtins.storeDir").Output(ctx)
+	if err == nil {
+		err = r.isStore(string(got))
+	}
+	if err == nil {
+		_, err = n.command("nix", "build", "--impure", "--no-link", "--expr", r.proof("alone")).Output(ctx)
+	}
+	return proofError("by its path", err)
+}
+
+func (r *installation) isStore(got string) error {
+	if got != r.layout.Store {
+		return fmt.Errorf("its store directory is %q, not %q", got, r.layout.Store)
+	}
+	return nil
+}
+
+// proveIn has the native nix build in a shell that has sourced the env file, and nothing else
+// in its environment.
+func (r *installation) proveIn(ctx context.Context, program, home string) error {
+	name := filepath.Base(program)
+	shell, ok := shellrc.ShellOf(program)
+	if !ok {
+		return fmt.Errorf("shell %q: not one that an env file is there for", program)
+	}
+	quote := map[shellrc.Shell]func(string) string{
+		shellrc.Fish: shellrc.QuoteFish, shellrc.Csh: shellrc.QuoteCsh,
+	}[shell]
+	source := "source"
+	switch shell {
+	case shellrc.Fish, shellrc.Csh:
+	default:
+		quote, source = shellrc.QuotePOSIX, "."
+	}
+	// The file's name is a word of the shell's; the expression comes by a file.
+	expression := filepath.Join(home, name+".nix")
+	if err := os.WriteFile(expression, []byte(r.proof(name)), 0o600); err != nil {
+		return err
+	}
+	script := strings.Join([]string{
+		source + " " + quote(r.layout.EnvFile(name)),
+		"nix eval --raw --expr builtins.storeDir",
+		"nix build --no-link --file " + quote(expression),
+	}, "\n")
+	cmd := run.Cmd{
+		Path: program, Argv0: name, Args: []string{"-c", script}, Dir: home,
+		Env:     run.Env{"HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+		LogFile: r.layout.StageLog(Prove),
+	}
+	if name == "bash" {
+		cmd.Args = slices.Insert(cmd.Args, 0, "--norc", "--noprofile")
+	}
+	got, err := cmd.Output(ctx)
+	if err == nil {
+		err = r.isStore(strings.TrimSpace(string(got)))
+	}
+	return proofError("in "+program, err)
+}
+
+func proofError(where string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.New(fault.KindOf(err), fmt.Errorf("the native nix does not work %s: %w", where, err),
+		"the log has what it said; please report it")
+}
+
+// forgetProofs removes what the proof has built, so that a store is the same whether it was
+// proved once or three times.
+func (r *installation) forgetProofs(ctx context.Context) error {
+	entries, err := os.ReadDir(r.layout.Store)
+	if err != nil {
+		return err
+	}
+	var proofs []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), "-"+proofName) || strings.HasSuffix(e.Name(), "-"+proofName+".drv") {
+			proofs = append(proofs, r.layout.StorePath(e.Name()))
+		}
+	}
+	if len(proofs) == 0 {
+		return nil
+	}
+	_, err = r.nativeNix(Prove).command("nix-store", append([]string{"--delete"}, proofs...)...).Output(ctx)
+	return err
+}

@@ -1,0 +1,114 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"bootstrap/internal/deb"
+	"bootstrap/internal/fetch"
+	"bootstrap/internal/lock"
+	"bootstrap/internal/relink"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// freshTree makes an empty directory in the work directory; what was in it is gone.
+func freshTree(dir string) error {
+	if err := removeTree(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o755)
+}
+
+// hostShell puts the static bash where the sandboxes of the host nix have it as /bin/sh, as
+// Debian's own nix-bin does.
+func (r *installation) hostShell(ctx context.Context, path string) error {
+	data, err := r.seedFile(ctx, lock.Shell, "bash-static", "usr/bin/bash-static")
+	if err != nil {
+		return err
+	}
+	return r.writeFile(Host, path, data, 0o755)
+}
+
+// relinkHost unpacks nix-bin and its libraries and makes them find each other where they are.
+func (r *installation) relinkHost(ctx context.Context) (string, error) {
+	dir := r.layout.HostDir()
+	triplet, loader := relink.Triplet(r.arch), relink.Loader(r.arch)
+	lib := "usr/lib/" + triplet
+	wanted := func(name string) bool {
+		return strings.HasPrefix(name, lib+"/") && strings.Contains(filepath.Base(name), ".so") ||
+			name == "usr/bin/nix" || name == "usr/bin/patchelf"
+	}
+	for _, part := range []struct {
+		role lock.Role
+		dir  string
+	}{{lock.Host, "nix"}, {lock.Patchelf, "patchelf"}} {
+		if err := r.unpack(ctx, r.lock.For(r.arch, part.role), filepath.Join(dir, part.dir), wanted); err != nil {
+			return "", err
+		}
+	}
+	tool := relink.Tool{Program: filepath.Join(dir, "patchelf/usr/bin/patchelf"), Log: r.layout.StageLog(Host)}
+	var err error
+	if tool.Loader, tool.Libraries, err = relink.Runtime(filepath.Join(dir, "patchelf"), loader, triplet); err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "nix/usr/bin/nix")
+	err = tool.Tree(ctx, relink.Options{
+		Libraries: filepath.Join(dir, "nix", lib), Programs: []string{program},
+		Loader: loader, Triplet: triplet, Parallel: r.jobs(),
+	})
+	return program, err
+}
+
+// unpack unpacks packages of the seed side by side.
+func (r *installation) unpack(ctx context.Context, entries []lock.Entry, dir string, keep func(string) bool) (err error) {
+	cached, err := r.cached(ctx, entries)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(r.jobs())
+	for _, e := range entries {
+		group.Go(func() error {
+			_, err := deb.Extract(ctx, cached[e.SHA256], &deb.ExtractOptions{
+				Root: root, Filter: keep, UsrMerge: true,
+			})
+			if err != nil {
+				return fmt.Errorf("package %q: %w", filepath.Base(e.Path), err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// fetchHost fetches a static nix that the user has named with its digest.
+func (r *installation) fetchHost(ctx context.Context) (string, error) {
+	f, err := r.fetcher()
+	if err != nil {
+		return "", err
+	}
+	got, err := f.Fetch(ctx, []fetch.File{{SHA256: r.HostSHA256, Name: "nix", URLs: []string{r.Host}}})
+	if err != nil {
+		return "", err
+	}
+	data, err := readFile(got[r.HostSHA256])
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(r.layout.HostDir(), "bin", "nix")
+	return program, r.writeFile(Host, program, data, fs.FileMode(0o755))
+}

@@ -1,0 +1,269 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bootstrap/internal/event"
+	"bootstrap/internal/fault"
+	"bootstrap/internal/holder"
+	"bootstrap/internal/journal"
+	"bootstrap/internal/lock"
+	"bootstrap/internal/prefix"
+	"bootstrap/internal/probe"
+	"bootstrap/internal/receipt"
+
+	version "github.com/hashicorp/go-version"
+)
+
+// eventEnd is the record that makes a stage done.
+const eventEnd = journal.End
+
+// installation is one run of the pipeline: the options, and what became known since.
+type installation struct {
+	Options
+	layout  prefix.Layout
+	version *version.Version // of the Nix to build
+	lock    *lock.Lock       // the seed in use: the one of Options, unless a file of it is gone
+	arch    string           // as Debian calls it
+	facts   probe.Facts
+	history *journal.History // before this run
+	journal *journal.Journal
+	done    map[string]outputs // of the stages that are done by now
+	seconds map[string]float64
+	hooks   []receipt.Hook
+}
+
+func begin(o Options) (*installation, error) {
+	r := &installation{
+		Options: o, layout: o.Layout, lock: o.Lock,
+		done: map[string]outputs{}, seconds: map[string]float64{},
+	}
+	if r.Sink == nil {
+		r.Sink = event.Discard()
+	}
+	v, err := nixVersion(o.Lock, o.NixVersion)
+	if err != nil {
+		return nil, err
+	}
+	r.version = v
+	return r, nil
+}
+
+// Result is what an installation ended with.
+type Result struct {
+	Plan    *Plan
+	Receipt *receipt.Receipt
+	Nothing bool // all was there already
+}
+
+// Execute makes the plan, has it confirmed, and carries it out.
+//
+// Ended by ctx it returns a [fault.Interrupted]; run again, it goes on where it was.
+func Execute(ctx context.Context, o Options) (*Result, error) {
+	p, err := Make(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if p.Complete() {
+		rec, err := receipt.Load(p.Layout.Receipt())
+		if err == nil {
+			return &Result{Plan: p, Receipt: rec, Nothing: true}, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	if o.Confirm != nil {
+		if err := o.Confirm(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return p.run.execute(ctx)
+}
+
+func (r *installation) execute(ctx context.Context) (res *Result, err error) {
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	held, err := holder.Acquire(ctx, holder.Options{
+		Path: r.layout.LockFile(), Prefix: r.layout.Store, Command: r.Command, Now: r.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, held.Release()) }()
+	if held.Note != "" {
+		r.emit(event.Warn, "", held.Note)
+	}
+	j, err := journal.Open(journal.Options{Path: r.layout.Journal(), Run: r.Run, Now: r.Now})
+	if err != nil {
+		return nil, err
+	}
+	r.journal = j
+	defer func() { err = errors.Join(err, j.Close()) }()
+
+	// Now that nobody else can: somebody may have been here since the plan was made.
+	p, err := r.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.prepare(); err != nil {
+		return nil, err
+	}
+	if err := r.stages(ctx); err != nil {
+		return nil, err
+	}
+	rec, err := r.writeReceipt()
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Plan: p, Receipt: rec}, nil
+}
+
+// stages runs what is not done. The lock may change on the way, and with it the keys.
+func (r *installation) stages(ctx context.Context) error {
+	states, err := r.survey(ctx)
+	if err != nil {
+		return err
+	}
+	for i, s := range pipeline() {
+		st := states[i]
+		if st.Done {
+			r.done[s.name] = st.Outputs
+			r.emit(event.Skip, s.name, "")
+			continue
+		}
+		before := r.lock
+		if err := r.stage(ctx, s, st.Key); err != nil {
+			return err
+		}
+		if r.lock != before {
+			return r.stages(ctx)
+		}
+	}
+	return nil
+}
+
+// stage runs one stage between two records of the journal.
+func (r *installation) stage(ctx context.Context, s stage, key string) error {
+	started := r.Now()
+	r.emit(event.Start, s.name, s.does)
+	if err := r.record(s.name+" begin", r.journal.Begin(s.name, key)); err != nil {
+		return err
+	}
+	out, err := s.build(r, ctx)
+	if err == nil && s.name == Fetch {
+		key, err = s.key(r, "") // the seed may be another one by now
+	}
+	if err == nil && !s.intact(ctx, r, out) {
+		err = fault.New(fault.General, fmt.Errorf("stage %s: what it made is not as it should be", s.name),
+			"run the same command again; if that does not help, please report it with the log")
+	}
+	if err != nil {
+		return r.failed(ctx, s, key, err)
+	}
+	r.done[s.name] = out
+	r.seconds[s.name] = r.Now().Sub(started).Seconds()
+	out["seconds"] = fmt.Sprintf("%.3f", r.seconds[s.name])
+	if err := r.record(s.name+" end", r.journal.End(s.name, key, out)); err != nil {
+		return err
+	}
+	r.history.Records = append(r.history.Records, journal.Record{
+		Stage: s.name, Event: journal.End, Key: key, Output: out,
+	})
+	r.emit(event.Done, s.name, s.summary(out))
+	return nil
+}
+
+// failed records the failure, and makes of it an error that says what to do.
+func (r *installation) failed(ctx context.Context, s stage, key string, cause error) error {
+	err := cause
+	if ctx.Err() != nil {
+		err = fault.New(fault.Interrupted, fmt.Errorf("interrupted in stage %s", s.name),
+			"run the same command again to go on from here")
+	}
+	r.emit(event.Fail, s.name, err.Error())
+	if jerr := r.journal.Fail(s.name, key, cause); jerr != nil {
+		err = errors.Join(err, jerr)
+	}
+	if fault.LogOf(err) != "" {
+		return err
+	}
+	log := r.layout.StageLog(s.name)
+	if _, serr := os.Stat(log); serr != nil {
+		return err
+	}
+	return &fault.Error{Kind: fault.KindOf(err), Err: err, Hint: fault.HintOf(err), Log: log}
+}
+
+// record gives tests the chance to end the process right after a record was written.
+func (r *installation) record(point string, err error) error {
+	if err == nil && r.Crash != nil {
+		r.Crash(point)
+	}
+	return err
+}
+
+func (r *installation) emit(kind event.Kind, stage, text string) {
+	r.Sink.Emit(event.Event{Time: r.Now(), Kind: kind, Stage: stage, Text: text})
+}
+
+// summary is what a person wants to know of a stage that has ended.
+func (s stage) summary(out outputs) string {
+	return out["summary"]
+}
+
+// writeReceipt says what was installed, in a file of its own.
+func (r *installation) writeReceipt() (*receipt.Receipt, error) {
+	history, err := journal.Load(r.layout.Journal())
+	if err != nil {
+		return nil, err
+	}
+	r.history = history
+	now := r.Now().UTC().Truncate(time.Second)
+	rec := receipt.Receipt{
+		Created: now, Updated: now, Installer: r.Installer, Layout: r.layout,
+		NixVersion: r.version.String(), LockDigest: r.lock.Digest(), Hooks: r.hooks,
+		Host: r.hostFacts(),
+	}
+	if old, err := receipt.Load(r.layout.Receipt()); err == nil {
+		rec.Created = old.Created
+		if len(rec.Hooks) == 0 {
+			rec.Hooks = old.Hooks
+		}
+	}
+	for _, s := range pipeline() {
+		last, ok := history.Last(s.name)
+		if !ok || last.Event != journal.End {
+			continue
+		}
+		rec.Stages = append(rec.Stages, receiptStage(s.name, last))
+	}
+	for _, made := range history.Created() {
+		rec.Made = append(rec.Made, receipt.Made{Kind: string(made.Kind), Path: made.Path})
+	}
+	if err := receipt.Write(r.layout.Receipt(), rec); err != nil {
+		return nil, err
+	}
+	return &rec, nil
+}
+
+func (r *installation) hostFacts() receipt.Host {
+	place, _ := r.facts.Place("store")
+	name, _ := os.Hostname()
+	return receipt.Host{
+		Name: name, Architecture: r.facts.Architecture, Kernel: r.facts.Kernel.Release,
+		FileSystem: place.FileSystem, UID: r.facts.UID, UserNamespaces: r.facts.Namespaces.Work,
+	}
+}
+
+// readFile reads a file of the installer's own, whole.
+func readFile(path string) ([]byte, error) { return os.ReadFile(filepath.Clean(path)) }

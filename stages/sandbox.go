@@ -1,0 +1,83 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"bootstrap/internal/event"
+	"bootstrap/internal/run"
+)
+
+// trySandbox finds out by a build what kind of sandbox works here, in a store of its own that is
+// gone afterwards. Sysctls, LSMs, seccomp filters and nesting all have a say: only trying tells.
+func (r *installation) trySandbox(ctx context.Context, out outputs) error {
+	out["sandbox"], out["filter-syscalls"] = "false", "true"
+	if !r.facts.Namespaces.Work {
+		out["reason"] = r.facts.Namespaces.Reason
+		return nil
+	}
+	var reasons []string
+	for _, filter := range []string{"true", "false"} {
+		out["sandbox"], out["filter-syscalls"] = "true", filter
+		err := r.tryBuild(ctx, out)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			if filter == "false" {
+				r.emit(event.Warn, Host, "system calls cannot be filtered here: "+reasons[0])
+			}
+			return nil
+		}
+		reasons = append(reasons, lastLine(err))
+	}
+	out["sandbox"], out["filter-syscalls"], out["reason"] = "false", "true", reasons[1]
+	r.emit(event.Warn, Host, "builds will not be sandboxed: "+reasons[1])
+	return nil
+}
+
+// tryBuild builds the smallest derivation there is, in a store that nothing else uses.
+func (r *installation) tryBuild(ctx context.Context, out outputs) (err error) {
+	dir := filepath.Join(r.layout.TmpDir(), "sandbox")
+	if err := freshTree(dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeTree(dir)) }()
+	r.done[Host] = out
+	n := r.hostNix(Host)
+	n.env = n.env.With(run.Env{
+		"NIX_STORE_DIR": filepath.Join(dir, "store"), "NIX_STATE_DIR": filepath.Join(dir, "state"),
+		"NIX_LOG_DIR": filepath.Join(dir, "log"),
+	})
+	_, err = n.command("nix", "build", "--impure", "--no-link", "--expr", `derivation {
+		name = "sandbox"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];
+	}`).Output(ctx)
+	return err
+}
+
+// removeTree removes a directory whose own directories may be read-only, as in a store.
+func removeTree(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(path, 0o700)
+		}
+		return nil // what cannot be read cannot be removed, and RemoveAll says so
+	})
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// lastLine returns the last line of an error that carries a child's output.
+func lastLine(err error) string {
+	var failed *run.Error
+	if errors.As(err, &failed) && len(failed.Tail) > 0 {
+		return strings.TrimSpace(failed.Tail[len(failed.Tail)-1])
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text
+}

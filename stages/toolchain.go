@@ -1,0 +1,158 @@
+package stages
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"bootstrap/internal/journal"
+	"bootstrap/internal/lock"
+)
+
+// toolAttributes are the attributes of the package set that the toolchain consists of.
+// The first is a store path that evaluation makes, not a derivation.
+func toolAttributes() []string {
+	return []string{"busybox", "toolchain", "runtime", "compiler", "cacert"}
+}
+
+// toolchainStage: toolchain = host.build(packages.toolchain).
+//
+// Key: the packages it is unpacked from, the package set without what only Nix is built from,
+// and the store directory.
+// Output: a store path for each of toolAttributes.
+func toolchainStage() stage {
+	return stage{
+		name: Toolchain, does: "unpack a compiler into the store",
+		inputs: func(r *installation) (any, error) {
+			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories")
+			return []any{
+				sums, r.layout.Store, r.layout.State,
+				r.digests(r.lock.For(r.arch, lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert)),
+			}, err
+		},
+		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			return r.haveRooted(ctx, Toolchain, out, toolAttributes()...)
+		},
+		build: func(r *installation, ctx context.Context) (outputs, error) {
+			if err := r.writePackages(ctx, Toolchain); err != nil {
+				return nil, err
+			}
+			host := r.hostNix(Toolchain)
+			if err := r.addSeed(ctx, host); err != nil {
+				return nil, err
+			}
+			// The shell is in the store once it was evaluated.
+			out, err := r.build(ctx, Toolchain, host, toolAttributes()[1:]...)
+			if err != nil {
+				return nil, err
+			}
+			shell, err := r.evaluate(ctx, host, toolAttributes()[0])
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(out, shell)
+			return out, r.root(Toolchain, out, toolAttributes()...)
+		},
+	}
+}
+
+// addSeed puts the files of the seed into the store, under the paths that the fixed-output
+// derivations of lock.nix have: so these count as built and nothing is downloaded.
+func (r *installation) addSeed(ctx context.Context, n nix) error {
+	entries := r.lock.For(r.arch,
+		lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert, lock.NixSource, lock.HelloSource)
+	cached, err := r.cached(ctx, entries)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(r.layout.TmpDir(), "seed")
+	if err := freshTree(dir); err != nil {
+		return err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		// A name of the store's, on a file of the cache.
+		names[i] = filepath.Join(dir, storeName(e.Path))
+		if err := linkOrCopy(cached[e.SHA256], names[i]); err != nil {
+			return err
+		}
+	}
+	if _, err := n.command("nix-store", append([]string{"--add-fixed", "sha256"}, names...)...).Output(ctx); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// storeName returns the name a file of the archive has in the store, as in lock.nix: a store
+// path's name may not have all the characters that Debian's may.
+func storeName(file string) string {
+	return strings.NewReplacer("~", "-", "%3a", "-", ":", "-").Replace(path.Base(file))
+}
+
+// linkOrCopy gives a file a second name, or a copy where that cannot be.
+func linkOrCopy(from, to string) error {
+	if err := os.Link(from, to); err == nil {
+		return nil
+	}
+	data, err := readFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o644)
+}
+
+// root makes a GC root for each output, named after it.
+func (r *installation) root(stage string, out outputs, names ...string) error {
+	for _, name := range names {
+		if err := r.link(stage, out[name], filepath.Join(r.layout.GCRoots(), name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// haveRooted reports whether the outputs are valid store paths with a GC root each.
+func (r *installation) haveRooted(ctx context.Context, stage string, out outputs, names ...string) bool {
+	paths := make([]string, len(names))
+	for i, name := range names {
+		paths[i] = out[name]
+		if out[name] == "" || !linksTo(filepath.Join(r.layout.GCRoots(), name), out[name]) {
+			return false
+		}
+	}
+	n, ok := r.anyNix(ctx, stage)
+	return ok && n.valid(ctx, paths...)
+}
+
+// anyNix returns a Nix that can be asked about the store: the one that lasts, if it is there.
+func (r *installation) anyNix(ctx context.Context, stage string) (nix, bool) {
+	for _, built := range []string{Native, Bootstrap} {
+		if program := r.known(built)["nix"]; program != "" && r.runs(ctx, stage, nixProgram(program)) {
+			return r.builtNix(stage, nixProgram(program)), true
+		}
+	}
+	if host := r.known(Host); host["nix"] != "" && r.runs(ctx, stage, host["nix"]) {
+		r.done[Host] = host
+		return r.hostNix(stage), true
+	}
+	return nix{}, false
+}
+
+// known returns the outputs of a stage, of this run or of the last one that ended it well.
+func (r *installation) known(stage string) outputs {
+	if out := r.done[stage]; out != nil {
+		return out
+	}
+	for i := len(r.history.Records) - 1; i >= 0; i-- {
+		if rec := r.history.Records[i]; rec.Stage == stage && rec.Event == journal.End {
+			return rec.Output
+		}
+	}
+	return nil
+}
+
+// nixProgram returns the program in a store path of Nix.
+func nixProgram(storePath string) string { return filepath.Join(storePath, "bin", "nix") }

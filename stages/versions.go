@@ -1,0 +1,51 @@
+package stages
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"bootstrap/internal/fault"
+	"bootstrap/internal/lock"
+
+	version "github.com/hashicorp/go-version"
+)
+
+// nixVersion returns the version of the source in the lock, if it satisfies the constraint.
+func nixVersion(l *lock.Lock, constraint string) (*version.Version, error) {
+	have, err := sourceVersion(l)
+	if err != nil {
+		return nil, err
+	}
+	if constraint == "" {
+		return have, nil
+	}
+	want, err := version.NewConstraint(constraint)
+	if err != nil {
+		return nil, fault.New(fault.Usage, fmt.Errorf("nix version %q: not a constraint", constraint),
+			`write it as "2.26.3", "~> 2.26" or ">= 2.26, < 2.27"`)
+	}
+	if !want.Check(have) {
+		return nil, fault.New(fault.Usage, fmt.Errorf("nix version %q: none known satisfies it", constraint),
+			fmt.Sprintf("the lock has the source of %s; leave --nix-version out to build that", have))
+	}
+	return have, nil
+}
+
+// sourceVersion reads the version off the source's file name: nix_2.26.3+dfsg.orig.tar.xz.
+func sourceVersion(l *lock.Lock) (*version.Version, error) {
+	for _, e := range l.Entries {
+		if !e.Serves(e.For[0], lock.NixSource) {
+			continue
+		}
+		_, rest, _ := strings.Cut(path.Base(e.Path), "_")
+		digits := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789."))]
+		v, err := version.NewVersion(strings.TrimRight(digits, "."))
+		if err != nil {
+			return nil, fmt.Errorf("lock: source %q: %w", e.Path, err)
+		}
+		return v.Core(), nil
+	}
+	return nil, fault.New(fault.Usage, fmt.Errorf("lock: no source of Nix in it"),
+		"make a lock with `bootstrap lock update`")
+}
