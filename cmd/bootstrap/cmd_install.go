@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"bootstrap/internal/fault"
+	"bootstrap/internal/probe"
+	"bootstrap/internal/prompt"
+	"bootstrap/stages"
+)
+
+// install is what the program does when it is given no verb.
+func install(ctx context.Context, m machine, f *installFlags) error {
+	o, err := f.options(m)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return dryRun(ctx, m, o, f.json)
+	}
+	view := newView(m, f)
+	defer view.Close()
+	o.Sink = view
+	o.Confirm = func(ctx context.Context, p *stages.Plan) error {
+		return confirm(ctx, m, f, p)
+	}
+	res, err := stages.Execute(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := view.Close(); err != nil {
+		return err
+	}
+	return finished(m, f, res)
+}
+
+// confirm shows the plan and asks whether to go on.
+func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan) error {
+	if !f.json {
+		printPlan(m.stderr, p)
+	}
+	if f.yes {
+		return nil
+	}
+	if f.json {
+		return fault.New(fault.Usage, errors.New("a program cannot be asked whether to go on"),
+			"add --yes to --json, or use `bootstrap plan --json`")
+	}
+	terminal, close, err := m.questioner()
+	if err != nil {
+		return err
+	}
+	defer close()
+	for {
+		answer, err := prompt.Select(ctx, prompt.Options{
+			Label: "Go on?", Items: []string{"yes", "no", "explain"}, Default: "yes",
+			In: terminal, Out: terminal, ASCII: !m.utf8(), Dumb: m.getenv("TERM") == "dumb",
+		})
+		switch {
+		case err != nil:
+			return err
+		case answer == "yes":
+			return nil
+		case answer == "no":
+			return fault.New(fault.Interrupted, errors.New("nothing was written, as you wished"), "")
+		}
+		explain(m.stderr, p)
+	}
+}
+
+// finished says what to type next.
+func finished(m machine, f *installFlags, res *stages.Result) error {
+	if f.json {
+		return printJSON(m.stdout, res.Receipt)
+	}
+	l := res.Receipt.Layout
+	if res.Nothing {
+		fmt.Fprintf(m.stderr, "Nix %s is complete in %s; nothing to do.\n", res.Receipt.NixVersion, l.Store)
+	} else {
+		fmt.Fprintf(m.stderr, "\nNix %s lives in %s.\n", res.Receipt.NixVersion, l.Store)
+	}
+	fmt.Fprint(m.stderr, "\nTo use it in this shell:\n\n")
+	fmt.Fprintf(m.stdout, "    . %s\n", quoted(l.EnvFile("sh")))
+	fmt.Fprintf(m.stderr, `
+Then, for example:
+
+    nix build -f %s hello && ./result/bin/hello
+
+fish and csh have files of their own beside it. To have it in every new shell, run bootstrap
+again with --shell-hook. To take all of it away: bootstrap uninstall --prefix %s
+`, quoted(l.Packages), quoted(l.Store))
+	return nil
+}
+
+// explain says at length what the plan is about.
+func explain(w io.Writer, p *stages.Plan) {
+	fmt.Fprintf(w, `
+The store directory is compiled into Nix, and every store path depends on it. A Nix for %s can
+therefore not be downloaded; it is compiled, here:
+
+`, p.Layout.Store)
+	for _, s := range p.Stages {
+		if !s.Done {
+			fmt.Fprintf(w, "  %-10s %s\n", s.Name, s.Does)
+		}
+	}
+	fmt.Fprintf(w, `
+Everything is downloaded from a Debian mirror and checked against digests that are built into this
+program. Nothing is written but below the directories of the plan and the cache of downloads; no
+file of the system is changed, and no start-up file of your shell without --shell-hook.
+It can be interrupted at any time; the same command goes on from there.
+The disk space is for the compiler, which stays for later builds (%s), and for the build itself.
+`+"\n", probe.Size(p.KeepBytes))
+}

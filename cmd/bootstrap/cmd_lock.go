@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path"
+
+	"bootstrap/internal/archive"
+	"bootstrap/internal/fault"
+	"bootstrap/internal/fetch"
+	"bootstrap/internal/lock"
+	"bootstrap/internal/mirror"
+	"bootstrap/internal/probe"
+	"bootstrap/internal/resolve"
+	"bootstrap/templates"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+)
+
+func lockCommand(m machine) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lock",
+		Short: "Show or make the lock: the files everything is built from, each by its sha256",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(lockShowCommand(m), lockUpdateCommand(m))
+	return cmd
+}
+
+func lockShowCommand(m machine) *cobra.Command {
+	f := &seedFlags{}
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show which signed indexes the lock was made from, and how much it pins",
+		Args:  noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			l, err := f.lock()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(m.stdout, "digest    %s\ntimestamp %s\n", l.Digest(), l.Timestamp)
+			for _, s := range l.Suites {
+				fmt.Fprintf(m.stdout, "suite     %s, index of %s, sha256 %s, signed by %s\n",
+					s.Name, s.Date, s.InReleaseSHA256, s.SignedBy)
+			}
+			for _, arch := range []string{"amd64", "arm64"} {
+				for _, role := range lock.Roles() {
+					var bytes int64
+					entries := l.For(arch, role)
+					for _, e := range entries {
+						bytes += e.Size
+					}
+					fmt.Fprintf(m.stdout, "%-9s %-13s %4d files %10s\n", arch, role, len(entries), probe.Size(bytes))
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&f.lockFile, "lock", "", "`file` with the lock (default: the one built in)")
+	return cmd
+}
+
+func lockUpdateCommand(m machine) *cobra.Command {
+	f := &installFlags{}
+	output := ""
+	cmd := &cobra.Command{
+		Use:   "update --output FILE",
+		Short: "Make a lock from what a mirror's signed indexes have now",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return updateLock(cmd.Context(), m, f, output)
+		},
+	}
+	f.seedFlags.register(cmd.Flags())
+	cmd.Flags().StringVarP(&output, "output", "o", "bootstrap.lock.json", "`file` to write")
+	return cmd
+}
+
+func updateLock(ctx context.Context, m machine, f *installFlags, output string) error {
+	seed, err := f.seed(m)
+	if err != nil {
+		return err
+	}
+	table, err := resolve.ParseTable(templates.Roots())
+	if err != nil {
+		return err
+	}
+	output, err = m.absolute("--output", output)
+	if err != nil {
+		return err
+	}
+	from, err := mirror.Find(ctx, mirror.Options{
+		Flag: seed.mirror, Env: m.getenv("BOOTSTRAP_MIRROR"), Root: m.root,
+		Suite: table[lock.Toolchain].Suite, Transport: seed.transport,
+	})
+	if err != nil {
+		return err
+	}
+	view := newView(m, f)
+	defer view.Close()
+	fetcher, err := fetch.New(fetch.Options{
+		CacheDir: seed.cacheDir, Transport: seed.transport, Sink: view, Stage: "lock", Now: m.now,
+	})
+	if err != nil {
+		return err
+	}
+	made, err := resolve.Update(ctx, resolve.Options{
+		Archive: archive.Options{
+			Mirror: from.URL, Client: &http.Client{Transport: seed.transport}, Now: m.now,
+			AllowExpired: f.allowExpired, Keyring: seed.keyring,
+		},
+		Table: table, Sink: view, Stage: "lock",
+		Fetch: func(ctx context.Context, entries []lock.Entry) (map[string]string, error) {
+			var files []fetch.File
+			for _, e := range entries {
+				files = append(files, fetch.File{
+					SHA256: e.SHA256, Size: e.Size, Name: path.Base(e.Path), URLs: []string{fetch.JoinURL(from.URL, e.Path)},
+				})
+			}
+			return fetcher.Fetch(ctx, files)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := view.Close(); err != nil {
+		return err
+	}
+	return writeLock(m, f, output, made)
+}
+
+// writeLock writes the lock and says what is different from the one in use.
+func writeLock(m machine, f *installFlags, output string, made *lock.Lock) error {
+	old, err := f.lock()
+	if err != nil {
+		return err
+	}
+	for _, change := range lock.Diff(old, made) {
+		fmt.Fprintln(m.stdout, change)
+	}
+	if err := renameio.WriteFile(output, made.Marshal(), os.FileMode(0o644)); err != nil {
+		return fault.New(fault.General, err, "name another file with --output")
+	}
+	fmt.Fprintf(m.stderr, "%s has the new lock; install from it with --lock\n", output)
+	return nil
+}

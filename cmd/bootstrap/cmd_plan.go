@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"bootstrap/internal/mirror"
+	"bootstrap/internal/probe"
+	"bootstrap/internal/progress"
+	"bootstrap/stages"
+
+	"github.com/spf13/cobra"
+)
+
+func planCommand(m machine) *cobra.Command {
+	f := &installFlags{}
+	cmd := &cobra.Command{
+		Use:   "plan --prefix DIR",
+		Short: "Print what an installation would do, and write nothing",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := f.options(m)
+			if err != nil {
+				return err
+			}
+			return dryRun(cmd.Context(), m, o, f.json)
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+// dryRun prints the plan, and ends as the installation would where that is refused.
+func dryRun(ctx context.Context, m machine, o stages.Options, asJSON bool) error {
+	p, err := stages.Make(ctx, o)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		if err := printJSON(m.stdout, p); err != nil {
+			return err
+		}
+	} else {
+		printPlan(m.stdout, p)
+	}
+	return p.Err()
+}
+
+// printPlan prints a plan for people.
+func printPlan(w io.Writer, p *stages.Plan) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "  %-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(w, "\nNix %s for %s\n\n", p.NixVersion, p.Layout.Store)
+	for _, d := range p.Layout.Main() {
+		line(d.Noun, "%s", d.Path)
+	}
+	if p.Layout.ResolvedFrom != "" {
+		line("", "(%s is a symbolic link; this is the real path)", p.Layout.ResolvedFrom)
+	}
+	if p.Mirror != nil {
+		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
+	}
+	if p.SeedFiles > 0 {
+		line("download", "%s in %d files; %s of the seed are in the cache",
+			probe.Size(p.FetchBytes), p.FetchFiles, probe.Size(p.SeedBytes-p.FetchBytes))
+	}
+	if place, ok := p.Facts.Place("store"); ok && p.PeakBytes > 0 {
+		line("disk", "%s while it builds, %s in the end; %s free on %s",
+			probe.Size(p.PeakBytes), probe.Size(p.KeepBytes), probe.Size(place.FreeBytes), place.FileSystem)
+	}
+	sandbox := "yes"
+	if !p.Facts.Namespaces.Sandbox() {
+		sandbox = "no: " + p.Facts.Namespaces.Reason
+	}
+	line("sandbox", "%s", sandbox)
+	line("time", "about %s on %d processors", estimate(p.Seconds), p.Facts.CPUs)
+	fmt.Fprintln(w)
+	for _, s := range p.Stages {
+		fmt.Fprintf(w, "  %-14s %s%s\n", s.Name, s.Does, standing(s))
+	}
+	fmt.Fprintln(w)
+}
+
+func standing(s stages.State) string {
+	switch {
+	case s.Done:
+		return " (done)"
+	case s.Resume:
+		return " (begun before; goes on)"
+	}
+	return ""
+}
+
+// estimate rounds seconds up to something that promises no more than is known.
+func estimate(seconds float64) string {
+	d := time.Duration(seconds) * time.Second
+	if d > time.Minute {
+		d = (d + 30*time.Second).Round(time.Minute)
+	}
+	return progress.FormatDuration(d)
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// procVerb is what the probe runs this program with, in namespaces of its own.
+const procVerb = "internal-mount-proc"
+
+func procCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: procVerb, Hidden: true, Args: noArguments,
+		RunE: func(*cobra.Command, []string) error { return probe.MountProc() },
+	}
+}
+
+// crash ends the process right after the journal's record that BOOTSTRAP_CRASH names, as SIGKILL
+// would: tests show by it that an installation survives that anywhere.
+func crash(m machine) func(string) {
+	point := m.getenv("BOOTSTRAP_CRASH")
+	if point == "" {
+		return nil
+	}
+	return func(now string) {
+		if now == point {
+			self, err := os.FindProcess(os.Getpid())
+			if err == nil {
+				_ = self.Kill()
+			}
+			select {}
+		}
+	}
+}

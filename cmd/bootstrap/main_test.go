@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"bootstrap": main,
+		"nobody":    nobody,
+	})
+}
+
+// nobody is the program run by somebody without any rights: by uid 65534 where the tests are run
+// by root, to whom no directory is read-only.
+func nobody() {
+	const id = 65534
+	if os.Geteuid() == 0 {
+		for _, err := range []error{syscall.Setgroups(nil), syscall.Setgid(id), syscall.Setuid(id)} {
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(99)
+			}
+		}
+	}
+	main()
+}
+
+// TestScript runs the scripts in testdata/script, each in a directory of its own.
+//
+// Besides the commands of testscript they have those of [world]:
+//
+//	exits CODE PROGRAM [ARG...]   runs a program that must end with that exit code
+//	snap                          remembers every file of the script's directory
+//	unchanged [PATH...]           fails if any differs by now, but for those below the paths
+//	hint TEXT                     fails unless stderr is one line that says what is wrong,
+//	                              and hints, the first of which has the text
+//	mirror                        starts a mirror and a snapshot archive that have a small seed,
+//	                              and sets LOCK, KEYRING, MIRROR, SNAPSHOT, HOST and INSTALL
+//	behave WAY                    changes what they answer; see [behaviours]
+//	[!] asked PATTERN             fails unless the mirror was asked for a path of that pattern
+//	forget                        forgets what it was asked for
+//	await                         waits until the mirror stalls
+//	interrupt CODE                sends SIGINT to the program in the background, which must end
+//	                              with that exit code within two seconds; wait for it then
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		Setup:               setup,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":     exits,
+			"snap":      snap,
+			"unchanged": unchanged,
+			"hint":      hint,
+			"mirror":    startMirror,
+			"behave":    behave,
+			"asked":     asked,
+			"forget":    forget,
+			"await":     await,
+			"interrupt": interrupt,
+		},
+	})
+}
+
+// worldKey is what a script's world is kept under.
+type worldKey struct{}
+
+func setup(env *testscript.Env) error {
+	// Testscript's own directory is closed to everybody else, and so to nobody.
+	for _, dir := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	home := filepath.Join(env.WorkDir, "home")
+	if err := os.Mkdir(home, 0o755); err != nil {
+		return err
+	}
+	env.Values[worldKey{}] = &world{dir: env.WorkDir}
+	for _, v := range []string{
+		"HOME=" + home, "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "ZDOTDIR=", "CI=", "NO_COLOR=", "BOOTSTRAP_MIRROR=",
+		"BOOTSTRAP_CRASH=", "SSL_CERT_FILE=", "TERM=xterm", "LC_ALL=C.UTF-8",
+		// Nothing is reached through it; what is on this machine needs no proxy.
+		"HTTP_PROXY=http://127.0.0.1:9", "HTTPS_PROXY=http://127.0.0.1:9", "NO_PROXY=", "no_proxy=",
+		"http_proxy=", "https_proxy=",
+		// What cannot be written in a script.
+		"NOT_UTF8=" + env.WorkDir + "/caf\xe9",
+		"CONTROL=" + env.WorkDir + "/a\x07b",
+		"LONG=" + env.WorkDir + "/" + strings.Repeat("long/", 20) + "store",
+		"LONG_NAME=" + env.WorkDir + "/" + strings.Repeat("x", 256),
+	} {
+		name, value, _ := strings.Cut(v, "=")
+		env.Setenv(name, value)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"bootstrap/internal/fault"
+
+	"github.com/spf13/cobra"
+)
+
+const exitCodes = `Exit codes:
+  0    ok
+  1    an error
+  2    flags or arguments are wrong, or an answer is needed and there is nobody to ask
+  3    this host or this prefix cannot work
+  4    a digest or a signature did not match
+  5    another run is at work in the prefix
+  130  interrupted; the same command again goes on from there
+`
+
+// execute runs the command line and returns the exit code. It prints the error, if there is one.
+func execute(ctx context.Context, m machine) int {
+	cmd := rootCommand(m)
+	cmd.SetArgs(m.args)
+	cmd.SetIn(m.stdin)
+	cmd.SetOut(m.stdout)
+	cmd.SetErr(m.stderr)
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if ctx.Err() != nil && fault.KindOf(err) != fault.Interrupted {
+		err = fault.New(fault.Interrupted, errors.New("interrupted"), "run the same command again to go on from here")
+	}
+	if slices.Contains(m.args, "--json") {
+		printErrorJSON(m.stderr, err)
+	} else {
+		printError(m.stderr, err)
+	}
+	return int(fault.KindOf(err))
+}
+
+// failure is an error as `--json` prints it, in one line after the events.
+type failure struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+	Log   string `json:"log,omitempty"`
+	Exit  int    `json:"exit"`
+}
+
+func printErrorJSON(w io.Writer, err error) {
+	f := failure{Error: err.Error(), Hint: fault.HintOf(err), Log: fault.LogOf(err), Exit: int(fault.KindOf(err))}
+	text, merr := json.Marshal(f)
+	if merr != nil {
+		text = []byte(merr.Error()) // cannot be: three strings and a number
+	}
+	fmt.Fprintf(w, "%s\n", text)
+}
+
+// printError says what went wrong, what to do about it, and where there is more.
+func printError(w io.Writer, err error) {
+	fmt.Fprintf(w, "bootstrap: %s\n", err)
+	if hint := fault.HintOf(err); hint != "" {
+		for _, line := range strings.Split(hint, "\n") {
+			fmt.Fprintf(w, "hint: %s\n", line)
+		}
+	}
+	if log := fault.LogOf(err); log != "" {
+		fmt.Fprintf(w, "log: %s\n", log)
+	}
+}
+
+func rootCommand(m machine) *cobra.Command {
+	f := &installFlags{}
+	cmd := &cobra.Command{
+		Use:   "bootstrap --prefix DIR [flags]",
+		Short: "Give a person without root a Nix in a directory of their choosing",
+		Long: `bootstrap builds a Nix whose store is a directory of your choosing: no root, no /nix,
+no namespaces needed, nothing faked. It needs a Linux on x86_64 or aarch64, a mirror of Debian
+that it can reach, and some disk; it says how much before it writes anything.
+
+    bootstrap --prefix "$HOME/opt/store"
+
+If the path does not end in "store", the store directory is DIR/store.`,
+		Args:          noArguments,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       programVersion(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return install(cmd.Context(), m, f)
+		},
+	}
+	cmd.SetFlagErrorFunc(usageError)
+	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitCodes)
+	f.register(cmd.Flags())
+	cmd.AddCommand(
+		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), procCommand(),
+	)
+	return cmd
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError(cmd, fmt.Errorf("unknown argument %q", args[0]))
+}
+
+func usageError(cmd *cobra.Command, err error) error {
+	return fault.New(fault.Usage, err, fmt.Sprintf("`%s --help` lists what there is", cmd.CommandPath()))
+}
