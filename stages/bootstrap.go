@@ -36,8 +36,9 @@ func bootstrapStage() stage {
 
 // nixInputs is what both builds of Nix depend on.
 func nixInputs(r *installation) (any, error) {
-	sums, err := r.packageDigests("lock.json", "hello.nix", "builders/hello.sh")
-	return []any{sums, r.digests(r.lock.For(r.arch, lock.NixSource)), r.layout.Main()}, err
+	sums, err := r.packageDigests("lock.json", "hello.nix", "builders/hello.sh", "README")
+	l := r.layout
+	return []any{sums, r.digests(r.lock.For(r.arch, lock.NixSource)), l.Store, l.State, l.Log, l.Conf}, err
 }
 
 // haveNix reports whether a store path is a Nix of the right version that runs by itself.

@@ -2,14 +2,17 @@ package stages
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"bootstrap/internal/event"
+	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
 	"bootstrap/internal/nixconf"
 	"bootstrap/internal/shellenv"
@@ -17,32 +20,35 @@ import (
 
 // configureStage: config = configure(native, prefix).
 //
-// Key: the templates, and what was asked for. What the probe of the sandbox and of the upstream
-// cache came to is in the output: it is found out once, when the stage runs.
-// Output: sandbox, substituters, and the digest of every file written.
+// Key: the templates, the package set, and the certificates that were asked for. What trying out
+// the sandbox and the upstream cache came to is in the output: it is found out when the stage runs.
+// Output: sandbox, substituters, and the sha256 of every file written, by its path.
 func configureStage() stage {
 	return stage{
 		name: Configure, does: "write nix.conf and the files for shells",
 		inputs: func(r *installation) (any, error) {
-			conf, err := r.nixConf(outputs{}, "", "")
+			conf, err := r.nixConf(outputs{}, "")
 			if err != nil {
 				return nil, err
 			}
 			env, err := shellenv.Files(r.layout)
-			return []any{string(conf), env, r.CACert, r.wal()}, err
+			if err != nil {
+				return nil, err
+			}
+			sums, err := r.packageDigests()
+			if err != nil {
+				return nil, err
+			}
+			extra, err := r.extraCertificates()
+			return []any{string(conf), env, sums, string(extra)}, err
 		},
-		intact: func(_ context.Context, r *installation, _ outputs) bool {
-			env, err := shellenv.Files(r.layout)
-			for _, f := range env {
-				if !exists(f.Path) {
+		intact: func(_ context.Context, r *installation, out outputs) bool {
+			for name, sum := range out {
+				if strings.HasPrefix(name, "/") && fileDigest(name) != sum {
 					return false
 				}
 			}
-			if err != nil || !exists(r.layout.NixConf()) {
-				return false
-			}
-			_, err = os.Stat(r.layout.Certificates())
-			return err == nil
+			return r.havePackages() && exists(r.layout.BuildDir())
 		},
 		build: (*installation).configure,
 	}
@@ -50,84 +56,100 @@ func configureStage() stage {
 
 func (r *installation) configure(ctx context.Context) (outputs, error) {
 	l := r.layout
+	if err := r.writePackages(ctx, Configure); err != nil {
+		return nil, err
+	}
 	reason, err := r.askUpstream(ctx)
 	if err != nil {
 		return nil, err
 	}
-	conf, err := r.nixConf(r.known(Host), r.substituter(), reason)
+	conf, err := r.nixConf(r.known(Host), reason)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.writeFile(Configure, l.NixConf(), conf, 0o644); err != nil {
-		return nil, err
-	}
-	if err := r.certificates(); err != nil {
-		return nil, err
-	}
-	env, err := shellenv.Files(l)
+	files, err := shellenv.Files(l)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range env {
+	bundle, err := r.certificates()
+	if err != nil {
+		return nil, err
+	}
+	files = append(files,
+		shellenv.File{Path: l.NixConf(), Content: conf, Mode: 0o644},
+		shellenv.File{Path: l.Certificates(), Content: bundle, Mode: 0o644})
+	out := outputs{"sandbox": r.known(Host)["sandbox"], "substituters": nixconf.Public().URL}
+	for _, f := range files {
 		if err := r.writeFile(Configure, f.Path, f.Content, f.Mode); err != nil {
 			return nil, err
 		}
+		out[f.Path] = fileDigest(f.Path)
 	}
 	if err := r.mkdir(Configure, journal.Directory, l.BuildDir(), 0o755); err != nil {
 		return nil, err
 	}
-	out := outputs{"sandbox": r.known(Host)["sandbox"]}
 	if reason != "" {
+		out["substituters"] = ""
 		r.emit(event.Note, Configure, "no cache is set for sources: "+reason)
-	} else {
-		out["substituters"] = r.substituter()
 	}
 	return out, nil
 }
 
-func (r *installation) substituter() string {
-	if r.Substituter != "" {
-		return r.Substituter
+// certificates returns the authorities the prefix trusts: Debian's, and what the user adds.
+func (r *installation) certificates() ([]byte, error) {
+	bundle, err := readFile(filepath.Join(r.known(Toolchain)["cacert"], "etc/ssl/certs/ca-bundle.crt"))
+	if err != nil {
+		return nil, err
 	}
-	return nixconf.Public().URL
+	extra, err := r.extraCertificates()
+	return append(bundle, extra...), err
+}
+
+func (r *installation) extraCertificates() ([]byte, error) {
+	if r.CACert == "" {
+		return nil, nil
+	}
+	data, err := readFile(r.CACert)
+	if err != nil {
+		return nil, fault.New(fault.Usage, err, "give --ca-cert the path of a file of certificates")
+	}
+	return data, nil
+}
+
+// fileDigest returns the sha256 of a file, or "" if it cannot be read.
+func fileDigest(path string) string {
+	data, err := readFile(path)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // nixConf renders nix.conf from what trying out the sandbox and the cache came to.
-func (r *installation) nixConf(host outputs, substituter, reason string) ([]byte, error) {
+func (r *installation) nixConf(host outputs, reason string) ([]byte, error) {
 	o := nixconf.Options{
 		Layout: r.layout, Sandbox: host["sandbox"] == "true", SandboxReason: host["reason"],
-		FilterSyscalls: host["filter-syscalls"] != "false", FilterReason: host["reason"],
-		SubstitutersReason: reason, NoWAL: !r.wal(),
+		FilterSyscalls: true, SubstitutersReason: reason, NoWAL: !r.wal(),
 	}
-	if substituter != "" && reason == "" {
-		s := nixconf.Public()
-		s.URL = substituter
-		o.Substituters = []nixconf.Substituter{s}
+	if reason == "" {
+		o.Substituters = []nixconf.Substituter{nixconf.Public()}
 	}
 	return nixconf.Render(o)
 }
 
-// certificates makes the prefix's own link to a bundle of certificates: the user's, or Debian's.
-func (r *installation) certificates() error {
-	bundle := r.CACert
-	if bundle == "" {
-		bundle = filepath.Join(r.known(Toolchain)["cacert"], "etc/ssl/certs/ca-bundle.crt")
-	}
-	return r.link(Configure, bundle, r.layout.Certificates())
-}
-
 // askUpstream asks the upstream cache who it is, and returns why it cannot be used; "" if it can.
 func (r *installation) askUpstream(ctx context.Context) (string, error) {
-	u, err := url.Parse(r.substituter())
+	u, err := url.Parse(nixconf.Public().URL)
 	if err != nil {
-		return "", fmt.Errorf("substituter %q: %w", r.substituter(), err)
+		return "", err
 	}
 	u.RawQuery = ""
 	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(limited, http.MethodGet, u.JoinPath("nix-cache-info").String(), nil)
 	if err != nil {
-		return "", fmt.Errorf("substituter %q: %w", r.substituter(), err)
+		return "", err
 	}
 	client := http.Client{Transport: r.Transport}
 	reply, err := client.Do(req)

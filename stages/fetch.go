@@ -71,21 +71,25 @@ func (r *installation) files(entries []lock.Entry, from string) []fetch.File {
 	for i, e := range entries {
 		files[i] = fetch.File{SHA256: e.SHA256, Size: e.Size, Name: path.Base(e.Path)}
 		if from != "" {
-			files[i].URLs = []string{
-				fetch.JoinURL(from, e.Path),
-				fetch.JoinURL(r.snapshot(), e.Path),
+			for _, base := range append([]string{from}, r.snapshots()...) {
+				files[i].URLs = append(files[i].URLs, fetch.JoinURL(base, e.Path))
 			}
 		}
 	}
 	return files
 }
 
-// snapshot returns the base URL of the archive as it was when the lock was made.
-func (r *installation) snapshot() string {
+// snapshots returns the base URLs of the archive as it was when the lock was made; in a lock that
+// was mended there are files of two times.
+func (r *installation) snapshots() []string {
 	if r.Snapshot != "" {
-		return r.Snapshot
+		return []string{r.Snapshot}
 	}
-	return mirror.SnapshotURL(r.lock.Timestamp)
+	bases := []string{mirror.SnapshotURL(r.lock.Timestamp)}
+	if r.Lock.Timestamp != r.lock.Timestamp {
+		bases = append(bases, mirror.SnapshotURL(r.Lock.Timestamp))
+	}
+	return bases
 }
 
 func (r *installation) fetcher() (*fetch.Fetcher, error) {

@@ -1,12 +1,5 @@
 package stages
 
-import (
-	"strconv"
-
-	"bootstrap/internal/journal"
-	"bootstrap/internal/receipt"
-)
-
 // What a whole installation takes, as measured on amd64 with the lock of this release; see
 // docs/STAGES.md for how. The seed's own bytes are known from the lock.
 const (
@@ -35,8 +28,8 @@ func (r *installation) footprint() (peak, keep, files int64) {
 	for _, e := range r.seed() {
 		seed += e.Size
 	}
-	keep = seed + toolchainBytes + nixBytes + hostBytes
-	return keep + nixBytes + buildBytes, keep, inodes
+	keep = seed + toolchainBytes + nixBytes
+	return keep + hostBytes + nixBytes + buildBytes, keep, inodes
 }
 
 // present returns how much of that is there already, by the stages that are done.
@@ -62,21 +55,4 @@ func (r *installation) expected(stage string) float64 {
 		Bootstrap: bootstrapCPU / jobs, Native: nativeCPU / jobs,
 		Configure: otherSeconds, Install: otherSeconds, Prove: otherSeconds,
 	}[stage]
-}
-
-// receiptStage makes of a stage's last record what the receipt says of it.
-func receiptStage(name string, last journal.Record) receipt.Stage {
-	s := receipt.Stage{Name: name, Key: last.Key, Outputs: map[string]string{}}
-	for k, v := range last.Output {
-		switch k {
-		case "seconds":
-			s.Seconds, _ = strconv.ParseFloat(v, 64)
-		case "bytes":
-			s.Bytes, _ = strconv.ParseInt(v, 10, 64)
-		case "summary":
-		default:
-			s.Outputs[k] = v
-		}
-	}
-	return s
 }

@@ -19,7 +19,7 @@ const oldestHost = ">= 2.24"
 //
 // Key: the packages it is made of, or the Nix that was named instead; where it lies.
 // Output: nix, its path; version; shell, a static /bin/sh for sandboxes; and what trying out
-// the sandbox with it came to: sandbox, filter-syscalls, reason.
+// the sandbox with it came to: sandbox, reason.
 func hostStage() stage {
 	return stage{
 		name: Host, does: "make the host nix run here", usedBy: []string{Toolchain, Bootstrap},
@@ -29,7 +29,9 @@ func hostStage() stage {
 			}, nil
 		},
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
-			return exists(out["shell"]) && r.runs(ctx, Host, out["nix"])
+			// What the sandbox came to was found out on the host of that run.
+			sandboxed := out["sandbox"] != "true" || r.facts.Namespaces.Work
+			return sandboxed && exists(out["shell"]) && r.runs(ctx, Host, out["nix"])
 		},
 		build: (*installation).makeHost,
 	}

@@ -20,8 +20,9 @@ func installStage() stage {
 		name: Install, does: "put nix into a profile",
 		inputs: func(*installation) (any, error) { return nil, nil },
 		intact: func(_ context.Context, r *installation, out outputs) bool {
-			target, err := filepath.EvalSymlinks(r.layout.DefaultProfile())
-			return err == nil && target == r.known(Native)["nix"] && exists(r.layout.UserProfiles(r.User)) &&
+			// Somebody may have put more into the profile since.
+			program, err := filepath.EvalSymlinks(nixProgram(r.layout.DefaultProfile()))
+			return err == nil && program == nixProgram(r.known(Native)["nix"]) &&
 				(!r.ShellHook || out["hooked"] == "true")
 		},
 		build: (*installation).makeProfile,
@@ -66,14 +67,12 @@ func (r *installation) nativeNix(stage string) nix {
 	return n
 }
 
-// hookShells makes new shells of the user source the env file. Each file is recorded first.
+// hookShells makes new shells of the user source the env file. What a file was before is noted in
+// the block itself, so that uninstall needs no record of it.
 func (r *installation) hookShells() error {
 	o := r.Shell
 	o.Root, o.EnvSh = r.layout.Root, r.layout.EnvFile("sh")
 	o.EnvFish, o.EnvCsh = r.layout.EnvFile("fish"), r.layout.EnvFile("csh")
-	if err := r.record("create", r.journal.Create(Install, journal.Block, o.Home)); err != nil {
-		return err
-	}
 	changes, err := shellrc.Add(o)
 	for _, c := range changes {
 		r.hooks = append(r.hooks, receipt.Hook{File: c.Path, Created: c.Created})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
 )
 
@@ -21,8 +22,9 @@ func nativeStage() stage {
 		name: Native, does: "compile the Nix to keep, with that one",
 		inputs: nixInputs,
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			// Some 50 MB are hashed, in a fraction of a second.
 			return r.haveNix(ctx, Native, out["nix"]) && r.haveRooted(ctx, Native, out, "nix") &&
-				r.unspoilt(ctx, out["nix"])
+				!r.builtNix(Native, nixProgram(out["nix"])).spoilt(ctx, out["nix"])
 		},
 		build: (*installation).makeNative,
 	}
@@ -59,7 +61,7 @@ func (r *installation) checkClosure(ctx context.Context, n nix, storePath string
 	var size int64
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		size += paths[path].NarSize
-		if path == r.known(Toolchain)["toolchain"] || !strings.HasPrefix(path, r.layout.Store+"/") {
+		if r.builtWith(path) || !strings.HasPrefix(path, r.layout.Store+"/") {
 			return 0, fault.New(fault.General, fmt.Errorf("native nix: it refers to %q", path),
 				"please report this with the log")
 		}
@@ -67,22 +69,31 @@ func (r *installation) checkClosure(ctx context.Context, n nix, storePath string
 	return size, nil
 }
 
-// unspoilt compares the native nix and what it refers to with their hashes in the database:
-// some 50 MB, a fraction of a second.
-func (r *installation) unspoilt(ctx context.Context, storePath string) bool {
-	n := r.builtNix(Native, nixProgram(storePath))
-	_, err := n.command("nix", "store", "verify", "--recursive", "--no-trust", storePath).Output(ctx)
-	return err == nil
+// builtWith reports whether a store path is one that only builds need.
+func (r *installation) builtWith(path string) bool {
+	tools := r.known(Toolchain)
+	return path == tools["toolchain"] || path == tools["compiler"] || path == r.known(Bootstrap)["nix"]
+}
+
+// collector makes the deletion of a path go by that path alone: what it was built from, and what
+// was built from it, are settled elsewhere.
+func collector() []string {
+	return []string{"--option", "keep-outputs", "false", "--option", "keep-derivations", "false"}
 }
 
 // dropScaffold removes what only the builds needed: the bootstrap nix and the host nix.
+// A root that somebody else has made on the bootstrap nix keeps it.
 func (r *installation) dropScaffold(ctx context.Context, n nix) error {
 	if err := os.Remove(filepath.Join(r.layout.GCRoots(), "nix-bootstrap")); err != nil && !os.IsNotExist(err) {
 		return err
 	}
 	if storePath := r.known(Bootstrap)["nix"]; storePath != "" && exists(storePath) {
-		if _, err := n.command("nix-store", "--delete", storePath).Output(ctx); err != nil {
-			return err
+		args := append(collector(), "--delete", storePath)
+		if _, err := n.command("nix-store", args...).Output(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.emit(event.Warn, Install, "the bootstrap nix is still there: "+lastLine(err))
 		}
 	}
 	return removeTree(r.layout.HostDir())

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
 	"bootstrap/internal/nixlog"
 	"bootstrap/internal/run"
@@ -44,8 +47,16 @@ func (r *installation) builtNix(stage, path string) nix {
 		path:    path,
 		env:     run.BaseEnv(l.HomeDir(), l.TmpDir(), "/nonexistent").WithUser(r.User),
 		options: r.buildOptions(),
-		log:     l.StageLog(stage),
+		log:     r.stageLog(stage),
 	}
+}
+
+// stageLog returns the log of a stage; none while nothing may be written.
+func (r *installation) stageLog(stage string) string {
+	if r.journal == nil {
+		return ""
+	}
+	return r.layout.StageLog(stage)
 }
 
 // buildOptions are what nix.conf will say once it is written, for the builds before that.
@@ -56,10 +67,7 @@ func (r *installation) buildOptions() []string {
 		{"build-users-group", ""},
 		{"substituters", ""},
 		{"builders", ""},
-		{"sandbox", facts["sandbox"]},
 		{"sandbox-fallback", "false"},
-		{"sandbox-paths", "/bin/sh=" + facts["shell"]},
-		{"filter-syscalls", facts["filter-syscalls"]},
 		{"keep-failed", "false"},
 		{"keep-going", "false"},
 		{"cores", strconv.Itoa(r.jobs())},
@@ -67,6 +75,10 @@ func (r *installation) buildOptions() []string {
 		{"build-dir", r.layout.TmpDir()},
 		{"use-sqlite-wal", strconv.FormatBool(r.wal())},
 		{"warn-dirty", "false"},
+	}
+	if facts != nil { // else nothing is to be built
+		settings = append(settings,
+			[2]string{"sandbox", facts["sandbox"]}, [2]string{"sandbox-paths", "/bin/sh=" + facts["shell"]})
 	}
 	var options []string
 	for _, s := range settings {
@@ -117,8 +129,12 @@ func (r *installation) build(ctx context.Context, stage string, n nix, attribute
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"build", "--no-link", "--log-format", "internal-json", "-v", "--file", r.layout.Packages}, attributes...)
-	cmd := n.command("nix", args...)
+	args := []string{"build", "--no-link", "--log-format", "internal-json", "-v", "--file", r.layout.Packages}
+	if n.spoilt(ctx, slices.Collect(maps.Values(paths))...) {
+		r.emit(event.Warn, stage, "files in the store are not what they were; they are made anew")
+		args = append(args, "--repair")
+	}
+	cmd := n.command("nix", append(args, attributes...)...)
 	tracker := nixlog.NewTracker(nixlog.Options{Sink: r.Sink, Stage: stage, Now: r.Now})
 	cmd.OnLine = tracker.Line
 	if err := cmd.Run(ctx); err != nil {
@@ -167,8 +183,24 @@ func (n nix) valid(ctx context.Context, paths ...string) bool {
 			return false
 		}
 	}
+	return n.registered(ctx, paths...)
+}
+
+// registered reports whether the database has all of the store paths.
+func (n nix) registered(ctx context.Context, paths ...string) bool {
 	invalid, err := n.command("nix-store", append([]string{"--check-validity", "--print-invalid"}, paths...)...).Output(ctx)
 	return err == nil && len(strings.TrimSpace(string(invalid))) == 0
+}
+
+// spoilt reports whether a store path that is registered, or anything it refers to, has other
+// contents than the database says.
+func (n nix) spoilt(ctx context.Context, paths ...string) bool {
+	paths = slices.DeleteFunc(paths, func(p string) bool { return !n.registered(ctx, p) })
+	if len(paths) == 0 {
+		return false
+	}
+	_, err := n.command("nix", append([]string{"store", "verify", "--recursive", "--no-trust"}, paths...)...).Output(ctx)
+	return err != nil && ctx.Err() == nil
 }
 
 // closure is a store path with its size and references, as `nix path-info --json` has them.

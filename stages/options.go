@@ -21,13 +21,12 @@ type Options struct {
 	Layout prefix.Layout
 	Lock   *lock.Lock // the seed
 
-	NixVersion  string // constraint on the Nix to build, as go-version reads it; "" for the lock's
-	Host        string // absolute path or http(s) URL of a Nix to use as host nix; "" for the seed's
-	HostSHA256  string // of Host, where that is a URL
-	Jobs        int    // compilers at a time; default: the processors this process may use
-	BuildHello  bool   // prove also by building GNU hello
-	ShellHook   bool   // source the env file in the user's shell start-up files
-	Substituter string // URL of the cache to take sources from; "" for [UpstreamCache]
+	NixVersion string // constraint on the Nix to build, as go-version reads it; "" for the lock's
+	Host       string // absolute path or http(s) URL of a Nix to use as host nix; "" for the seed's
+	HostSHA256 string // of Host, where that is a URL
+	Jobs       int    // compilers at a time; default: the processors this process may use
+	BuildHello bool   // prove also by building GNU hello
+	ShellHook  bool   // source the env file in the user's shell start-up files
 
 	Mirror       string             // what the user asked for; "" for none
 	MirrorEnv    string             // what the environment asks for; "" for none
@@ -55,8 +54,3 @@ type Options struct {
 	// Crash is called after each record of the journal, and tests end the process in it. May be nil.
 	Crash func(point string)
 }
-
-// UpstreamCache is where sources come from that somebody else has downloaded before:
-// fixed outputs are the same whatever the store directory, if the cache's own is named
-// (Nix manual, "Store types", parameter store).
-const UpstreamCache = "https://cache.nixos.org?store=/nix/store"

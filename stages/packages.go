@@ -122,7 +122,10 @@ const seedShell = "seed"
 // writeShell unpacks the static busybox of the seed. It has to be there as a file that keeps its
 // execute bit, since nothing can be unpacked in the store before there is a shell in it.
 func (r *installation) writeShell(ctx context.Context, stage string) error {
-	program := filepath.Join(r.layout.Packages, seedShell, "bin", "busybox")
+	program := r.seedShell()
+	if info, err := os.Stat(program); err == nil && info.Mode().Perm() == 0o755 && info.Size() > 0 {
+		return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
+	}
 	data, err := r.seedFile(ctx, lock.Shell, "busybox-static", "usr/bin/busybox")
 	if err != nil {
 		return err
@@ -131,6 +134,25 @@ func (r *installation) writeShell(ctx context.Context, stage string) error {
 		return err
 	}
 	return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
+}
+
+// seedShell returns the program that shell.nix takes.
+func (r *installation) seedShell() string {
+	return filepath.Join(r.layout.Packages, seedShell, "bin", "busybox")
+}
+
+// havePackages reports whether the package set's directory has every file as it should be.
+func (r *installation) havePackages() bool {
+	files, err := r.packageSet()
+	if err != nil || !exists(r.seedShell()) {
+		return false
+	}
+	for name, data := range files {
+		if !isFile(filepath.Join(r.layout.Packages, name), data, 0o644) {
+			return false
+		}
+	}
+	return true
 }
 
 // seedFile reads one file out of a package of the seed.

@@ -52,6 +52,9 @@ type Reason struct {
 
 // Complete reports whether there is nothing to do.
 func (p *Plan) Complete() bool {
+	if len(p.Stages) == 0 {
+		return false
+	}
 	for _, s := range p.Stages {
 		if !s.Done {
 			return false
@@ -95,28 +98,56 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 	return r.plan(ctx)
 }
 
-func (r *installation) plan(ctx context.Context) (*Plan, error) {
-	history, err := journal.Load(r.layout.Journal())
+// Survey tells which stages are done. It writes nothing and asks no network: of the plan, what
+// has to be fetched, from where, and what it takes are left out.
+func Survey(ctx context.Context, o Options) (*Plan, error) {
+	r, err := begin(o)
 	if err != nil {
 		return nil, err
 	}
+	return r.surveyed(ctx)
+}
+
+// look finds out what there is: what earlier runs have recorded, and what the host is like.
+func (r *installation) look(ctx context.Context) error {
+	history, err := journal.Load(r.layout.Journal())
+	if err != nil {
+		return err
+	}
 	r.history = history
 	if err := r.loadLock(); err != nil {
-		return nil, err
+		return err
 	}
 	r.facts = probe.Run(ctx, probe.Options{
 		Layout: r.layout, CacheDir: r.CacheDir, Terminal: r.Terminal, ProcProbe: r.ProcProbe,
 	})
+	r.arch = r.facts.Architecture
+	return nil
+}
+
+func (r *installation) surveyed(ctx context.Context) (*Plan, error) {
+	if err := r.look(ctx); err != nil {
+		return nil, err
+	}
 	p := &Plan{
 		Layout: r.layout, NixVersion: r.version.String(), Facts: r.facts,
-		LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp, run: r,
+		LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp, Reasons: []Reason{}, run: r,
 	}
-	r.arch = r.facts.Architecture
+	if r.arch == "" {
+		return p, nil
+	}
+	var err error
+	p.Stages, err = r.survey(ctx)
+	return p, err
+}
+
+func (r *installation) plan(ctx context.Context) (*Plan, error) {
+	p, err := r.surveyed(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if r.arch == "" {
 		return r.refuse(p, probe.Need{}), nil
-	}
-	if p.Stages, err = r.survey(ctx); err != nil {
-		return nil, err
 	}
 	if p.Complete() {
 		return p, nil

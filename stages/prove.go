@@ -37,7 +37,12 @@ func (r *installation) prove(ctx context.Context) (out outputs, err error) {
 	if err := freshTree(home); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, removeTree(home), r.forgetProofs(context.WithoutCancel(ctx))) }()
+	defer func() {
+		err = errors.Join(err, removeTree(home))
+		if ctx.Err() == nil { // else the next run does it
+			err = errors.Join(err, r.forgetProofs(ctx))
+		}
+	}()
 	if err := r.forgetProofs(ctx); err != nil {
 		return nil, err
 	}
@@ -69,13 +74,19 @@ func (r *installation) shells() []string {
 	var found []string
 	for _, name := range []string{"sh", "bash", "zsh", "fish", "tcsh"} {
 		for _, dir := range []string{"/bin", "/usr/bin", "/usr/local/bin"} {
-			if path := filepath.Join(dir, name); exists(path) {
+			if path := filepath.Join(dir, name); canRun(path) {
 				found = append(found, path)
 				break
 			}
 		}
 	}
 	return found
+}
+
+// canRun reports whether path is a program.
+func canRun(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
 }
 
 // proof is an expression that is new in every run and shell, so that it is built, not found.
@@ -171,6 +182,7 @@ func (r *installation) forgetProofs(ctx context.Context) error {
 	if len(proofs) == 0 {
 		return nil
 	}
-	_, err = r.nativeNix(Prove).command("nix-store", append([]string{"--delete"}, proofs...)...).Output(ctx)
+	args := append(append(collector(), "--delete"), proofs...)
+	_, err = r.nativeNix(Prove).command("nix-store", args...).Output(ctx)
 	return err
 }

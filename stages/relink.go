@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +51,7 @@ func (r *installation) relinkHost(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	tool := relink.Tool{Program: filepath.Join(dir, "patchelf/usr/bin/patchelf"), Log: r.layout.StageLog(Host)}
+	tool := relink.Tool{Program: filepath.Join(dir, "patchelf/usr/bin/patchelf"), Log: r.stageLog(Host)}
 	var err error
 	if tool.Loader, tool.Libraries, err = relink.Runtime(filepath.Join(dir, "patchelf"), loader, triplet); err != nil {
 		return "", err
@@ -105,10 +104,6 @@ func (r *installation) fetchHost(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	data, err := readFile(got[r.HostSHA256])
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(r.layout.HostDir(), "bin", "nix")
-	return program, r.writeFile(Host, program, data, fs.FileMode(0o755))
+	program := filepath.Join(r.layout.HostDir(), "nix")
+	return program, copyFile(got[r.HostSHA256], program, 0o755)
 }

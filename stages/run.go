@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
@@ -19,9 +18,6 @@ import (
 
 	version "github.com/hashicorp/go-version"
 )
-
-// eventEnd is the record that makes a stage done.
-const eventEnd = journal.End
 
 // installation is one run of the pipeline: the options, and what became known since.
 type installation struct {
@@ -36,12 +32,13 @@ type installation struct {
 	done    map[string]outputs // of the stages that are done by now
 	seconds map[string]float64
 	hooks   []receipt.Hook
+	made    map[string]bool // paths that this installer has made, in any run
 }
 
 func begin(o Options) (*installation, error) {
 	r := &installation{
 		Options: o, layout: o.Layout, lock: o.Lock,
-		done: map[string]outputs{}, seconds: map[string]float64{},
+		done: map[string]outputs{}, seconds: map[string]float64{}, made: map[string]bool{},
 	}
 	if r.Sink == nil {
 		r.Sink = event.Discard()
@@ -74,9 +71,10 @@ func Execute(ctx context.Context, o Options) (*Result, error) {
 		if err == nil {
 			return &Result{Plan: p, Receipt: rec, Nothing: true}, nil
 		}
-		if !errors.Is(err, os.ErrNotExist) {
+		if errors.Is(err, receipt.ErrNewer) {
 			return nil, err
 		}
+		// Missing or damaged, it is written anew: the journal knows what there is.
 	}
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -86,10 +84,14 @@ func Execute(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	return p.run.execute(ctx)
+	rec, err := p.run.execute(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Plan: p, Receipt: rec}, nil
 }
 
-func (r *installation) execute(ctx context.Context) (res *Result, err error) {
+func (r *installation) execute(ctx context.Context) (rec *receipt.Receipt, err error) {
 	if err := r.open(); err != nil {
 		return nil, err
 	}
@@ -111,21 +113,17 @@ func (r *installation) execute(ctx context.Context) (res *Result, err error) {
 	defer func() { err = errors.Join(err, j.Close()) }()
 
 	// Now that nobody else can: somebody may have been here since the plan was made.
-	p, err := r.plan(ctx)
-	if err != nil {
+	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
+	r.remember()
 	if err := r.prepare(); err != nil {
 		return nil, err
 	}
 	if err := r.stages(ctx); err != nil {
 		return nil, err
 	}
-	rec, err := r.writeReceipt()
-	if err != nil {
-		return nil, err
-	}
-	return &Result{Plan: p, Receipt: rec}, nil
+	return r.writeReceipt()
 }
 
 // stages runs what is not done. The lock may change on the way, and with it the keys.
@@ -179,7 +177,7 @@ func (r *installation) stage(ctx context.Context, s stage, key string) error {
 	r.history.Records = append(r.history.Records, journal.Record{
 		Stage: s.name, Event: journal.End, Key: key, Output: out,
 	})
-	r.emit(event.Done, s.name, s.summary(out))
+	r.emit(event.Done, s.name, out["summary"])
 	return nil
 }
 
@@ -214,55 +212,6 @@ func (r *installation) record(point string, err error) error {
 
 func (r *installation) emit(kind event.Kind, stage, text string) {
 	r.Sink.Emit(event.Event{Time: r.Now(), Kind: kind, Stage: stage, Text: text})
-}
-
-// summary is what a person wants to know of a stage that has ended.
-func (s stage) summary(out outputs) string {
-	return out["summary"]
-}
-
-// writeReceipt says what was installed, in a file of its own.
-func (r *installation) writeReceipt() (*receipt.Receipt, error) {
-	history, err := journal.Load(r.layout.Journal())
-	if err != nil {
-		return nil, err
-	}
-	r.history = history
-	now := r.Now().UTC().Truncate(time.Second)
-	rec := receipt.Receipt{
-		Created: now, Updated: now, Installer: r.Installer, Layout: r.layout,
-		NixVersion: r.version.String(), LockDigest: r.lock.Digest(), Hooks: r.hooks,
-		Host: r.hostFacts(),
-	}
-	if old, err := receipt.Load(r.layout.Receipt()); err == nil {
-		rec.Created = old.Created
-		if len(rec.Hooks) == 0 {
-			rec.Hooks = old.Hooks
-		}
-	}
-	for _, s := range pipeline() {
-		last, ok := history.Last(s.name)
-		if !ok || last.Event != journal.End {
-			continue
-		}
-		rec.Stages = append(rec.Stages, receiptStage(s.name, last))
-	}
-	for _, made := range history.Created() {
-		rec.Made = append(rec.Made, receipt.Made{Kind: string(made.Kind), Path: made.Path})
-	}
-	if err := receipt.Write(r.layout.Receipt(), rec); err != nil {
-		return nil, err
-	}
-	return &rec, nil
-}
-
-func (r *installation) hostFacts() receipt.Host {
-	place, _ := r.facts.Place("store")
-	name, _ := os.Hostname()
-	return receipt.Host{
-		Name: name, Architecture: r.facts.Architecture, Kernel: r.facts.Kernel.Release,
-		FileSystem: place.FileSystem, UID: r.facts.UID, UserNamespaces: r.facts.Namespaces.Work,
-	}
 }
 
 // readFile reads a file of the installer's own, whole.

@@ -11,31 +11,23 @@ import (
 	"bootstrap/internal/run"
 )
 
-// trySandbox finds out by a build what kind of sandbox works here, in a store of its own that is
+// trySandbox finds out by a build whether Nix's sandbox works here, in a store of its own that is
 // gone afterwards. Sysctls, LSMs, seccomp filters and nesting all have a say: only trying tells.
 func (r *installation) trySandbox(ctx context.Context, out outputs) error {
-	out["sandbox"], out["filter-syscalls"] = "false", "true"
+	out["sandbox"] = "false"
 	if !r.facts.Namespaces.Work {
 		out["reason"] = r.facts.Namespaces.Reason
 		return nil
 	}
-	var reasons []string
-	for _, filter := range []string{"true", "false"} {
-		out["sandbox"], out["filter-syscalls"] = "true", filter
-		err := r.tryBuild(ctx, out)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err == nil {
-			if filter == "false" {
-				r.emit(event.Warn, Host, "system calls cannot be filtered here: "+reasons[0])
-			}
-			return nil
-		}
-		reasons = append(reasons, lastLine(err))
+	out["sandbox"] = "true"
+	err := r.tryBuild(ctx, out)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	out["sandbox"], out["filter-syscalls"], out["reason"] = "false", "true", reasons[1]
-	r.emit(event.Warn, Host, "builds will not be sandboxed: "+reasons[1])
+	if err != nil {
+		out["sandbox"], out["reason"] = "false", lastLine(err)
+		r.emit(event.Warn, Host, "builds will not be sandboxed: "+out["reason"])
+	}
 	return nil
 }
 

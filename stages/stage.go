@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+
+	"bootstrap/internal/journal"
 )
 
 // Names of the stages, in order, as the plan, the journal and the receipt have them.
@@ -55,7 +57,8 @@ func pipeline() []stage {
 	}
 }
 
-// key digests what a stage depends on. The previous key stands for everything before it.
+// key digests what a stage depends on. The previous key stands for everything before it that
+// lasts: how something was made is not part of what it is, so a scaffold's key is in no other.
 func (s stage) key(r *installation, previous string) (string, error) {
 	in, err := s.inputs(r)
 	if err != nil {
@@ -97,7 +100,9 @@ func (r *installation) survey(ctx context.Context) ([]State, error) {
 		if err != nil {
 			return nil, err
 		}
-		previous = key
+		if len(s.usedBy) == 0 {
+			previous = key
+		}
 		states[i] = State{Name: s.name, Does: s.does, Key: key, Seconds: r.expected(s.name)}
 	}
 	done := map[string]bool{}
@@ -106,7 +111,7 @@ func (r *installation) survey(ctx context.Context) ([]State, error) {
 		last, known := r.history.Last(s.name)
 		if known && last.Key == st.Key {
 			switch last.Event {
-			case eventEnd:
+			case journal.End:
 				st.Outputs = maps.Clone(last.Output)
 				st.Done = s.intact(ctx, r, last.Output)
 			default:

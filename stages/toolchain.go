@@ -27,9 +27,9 @@ func toolchainStage() stage {
 	return stage{
 		name: Toolchain, does: "unpack a compiler into the store",
 		inputs: func(r *installation) (any, error) {
-			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories")
+			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories", "README")
 			return []any{
-				sums, r.layout.Store, r.layout.State,
+				sums, r.layout.Store,
 				r.digests(r.lock.For(r.arch, lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert)),
 			}, err
 		},
@@ -97,11 +97,7 @@ func linkOrCopy(from, to string) error {
 	if err := os.Link(from, to); err == nil {
 		return nil
 	}
-	data, err := readFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, data, 0o644)
+	return copyFile(from, to, 0o644)
 }
 
 // root makes a GC root for each output, named after it.

@@ -4,29 +4,29 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 
+	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
 
 	"github.com/google/renameio/v2"
 )
 
 // writeFile puts a file in its place as a whole, recorded in the journal if it is new.
-// A file that has these bytes already is left alone.
+// A file that is like that already is left alone; one that is somebody else's is an error.
 func (r *installation) writeFile(stage, path string, data []byte, mode fs.FileMode) error {
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+	if isFile(path, data, mode) {
 		return nil
 	}
-	if err := r.mkdir(stage, journal.Directory, filepath.Dir(path), 0o755); err != nil {
+	dir, err := r.place(stage, journal.File, path)
+	if err != nil {
 		return err
 	}
-	if err := r.creates(stage, journal.File, path); err != nil {
-		return err
-	}
-	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask()); err != nil {
+	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask(), renameio.WithTempDir(dir)); err != nil {
 		return fmt.Errorf("file %q: %w", path, err)
 	}
 	return nil
@@ -34,19 +34,75 @@ func (r *installation) writeFile(stage, path string, data []byte, mode fs.FileMo
 
 // link makes path a symbolic link to target, at once, recorded in the journal if it is new.
 func (r *installation) link(stage, target, path string) error {
-	if old, err := os.Readlink(path); err == nil && old == target {
+	if linksTo(path, target) {
 		return nil
 	}
-	if err := r.mkdir(stage, journal.Directory, filepath.Dir(path), 0o755); err != nil {
+	dir, err := r.place(stage, journal.Link, path)
+	if err != nil {
 		return err
 	}
-	if err := r.creates(stage, journal.Link, path); err != nil {
-		return err
-	}
-	if err := renameio.Symlink(target, path); err != nil {
+	tmp := filepath.Join(dir, fmt.Sprintf(".%s-%s", filepath.Base(path), r.Run))
+	if err := os.Symlink(target, tmp); err != nil {
 		return fmt.Errorf("link %q: %w", path, err)
 	}
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Join(fmt.Errorf("link %q: %w", path, err), os.Remove(tmp))
+	}
 	return nil
+}
+
+// place prepares for a file or a link at path, and returns the directory in which to make it
+// before it is moved there: the installer's own, where that is on the same file system.
+func (r *installation) place(stage string, kind journal.Kind, path string) (string, error) {
+	if exists(path) && !r.ours(path) {
+		return "", fault.New(fault.Unfit, fmt.Errorf("file %q: it was there before, and is not ours", path),
+			"move it away, or choose another prefix or configuration directory")
+	}
+	if err := r.mkdir(stage, journal.Directory, filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	if err := r.creates(stage, kind, path); err != nil {
+		return "", err
+	}
+	if sameDevice(r.layout.TmpDir(), filepath.Dir(path)) {
+		return r.layout.TmpDir(), nil
+	}
+	return filepath.Dir(path), nil
+}
+
+// ours reports whether a file that exists is one that the installer has made.
+func (r *installation) ours(path string) bool {
+	return r.inTree(path) || r.made[path]
+}
+
+func sameDevice(a, b string) bool {
+	var sa, sb syscall.Stat_t
+	return syscall.Stat(a, &sa) == nil && syscall.Stat(b, &sb) == nil && sa.Dev == sb.Dev
+}
+
+// isFile reports whether path is a regular file with exactly these bytes and this mode.
+func isFile(path string, data []byte, mode fs.FileMode) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != mode || info.Size() != int64(len(data)) {
+		return false
+	}
+	old, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(old, data)
+}
+
+// copyFile copies a file's bytes to a new file.
+func copyFile(from, to string, mode fs.FileMode) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Chmod(mode), out.Close())
 }
 
 // linksTo reports whether path is a symbolic link to target.
@@ -59,8 +115,4 @@ func linksTo(path, target string) bool {
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
-}
-
-func isNotEmpty(err error) bool {
-	return errors.Is(err, syscall.ENOTEMPTY)
 }

@@ -42,6 +42,7 @@ derivation {
     "libc.so.6"
     "libm.so.6"
     "libgcc_s.so.1"
+    "libnss_dns.so.2" # opened by name, to resolve the names of hosts
     "libstdc++.so.6"
   ];
 

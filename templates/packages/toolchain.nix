@@ -9,7 +9,7 @@ shell.run {
   script = ./builders/toolchain.sh;
   packages = lock.files "toolchain";
   patchelf = lock.files "patchelf";
-  seal = ./builders/seal-loader.py;
+  seal = ./builders/seal.py;
   inherit (lock) triplet loader;
 }
 // {

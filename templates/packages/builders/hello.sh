@@ -1,9 +1,11 @@
 # Builds GNU hello.
 #
-#   source  the source archive
+#   source     the source archive
+#   toolchain  has the shell that configure and make use
 
-export CONFIG_SHELL=$SHELL
+# Bash would take SHELL from the password file of the machine.
+export SHELL=$toolchain/usr/bin/bash CONFIG_SHELL=$toolchain/usr/bin/bash
 tar --no-same-owner -xf "$source"
 cd hello-*/
-./configure --prefix="$out" --disable-dependency-tracking --disable-nls CFLAGS="-O2 -ffile-prefix-map=$PWD=."
-make -j"${NIX_BUILD_CORES:-1}" install-strip
+"$SHELL" ./configure --prefix="$out" --disable-dependency-tracking --disable-nls CFLAGS="-O2 -ffile-prefix-map=$PWD=."
+make -j"${NIX_BUILD_CORES:-1}" SHELL="$SHELL" install-strip

@@ -29,7 +29,8 @@ export M4=$toolchain/usr/bin/m4
 export EDITLINE_CFLAGS=-DREADLINE
 export EDITLINE_LIBS="$toolchain/usr/lib/$triplet/libhistory.so $toolchain/usr/lib/$triplet/libreadline.so"
 # No path of the build directory or of the toolchain ends up in the programs.
-export CXXFLAGS="-ffile-prefix-map=$PWD=. -ffile-prefix-map=$toolchain=/toolchain"
+top=${PWD%/source}
+export CXXFLAGS="-ffile-prefix-map=$top=. -ffile-prefix-map=$toolchain=/toolchain"
 export CFLAGS=$CXXFLAGS
 
 meson setup ../build \
@@ -61,9 +62,12 @@ progress() {
 }
 progress &
 watcher=$!
+# While it runs it holds the build's output open, and Nix waits for that to be closed.
+trap 'kill "$watcher" 2>/dev/null || :' EXIT
 started=$SECONDS
 ninja -C ../build -j"${NIX_BUILD_CORES:-1}"
 kill "$watcher"
+trap - EXIT
 echo "ninja took $((SECONDS - started)) seconds"
 meson install -C ../build --no-rebuild --strip --quiet
 
@@ -72,3 +76,9 @@ meson install -C ../build --no-rebuild --strip --quiet
 rm -rf "$out/lib" "$out/include" "$out/etc"
 mkdir -p "$out/etc/ssl/certs"
 ln -s "$cacert/etc/ssl/certs/ca-bundle.crt" "$out/etc/ssl/certs/ca-bundle.crt"
+
+# Without a sandbox the build directory has a name that no other build has.
+if [ "$top" != /build ] && grep -rqF "$top" "$out"; then
+	echo "nix: the name of the build directory, $top, is in the result" >&2
+	exit 1
+fi

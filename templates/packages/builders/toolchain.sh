@@ -4,13 +4,15 @@
 #   patchelf  the .deb files of patchelf 0.14.3 and its libraries
 #   triplet   Debian's name of the architecture, as in usr/lib/$triplet
 #   loader    file name of the dynamic loader
-#   seal      the script that makes a loader keep to what it is told
+#   seal      the script that makes a C library keep to its directory
 #
 # Runs in a busybox shell. Tells its progress in lines "@progress <done> <total> <unit>".
 
 jobs=${NIX_BUILD_CORES:-1}
 [ "$jobs" -gt 0 ] || jobs=$(nproc)
 work=$PWD
+# Its caches of compiled modules would hold times that change.
+export PYTHONDONTWRITEBYTECODE=1
 
 # count TOTAL UNIT: turns each eighth line of input into a line of progress.
 count() {
@@ -73,24 +75,27 @@ for directory in bin sbin lib lib64; do
 done
 
 # Links and interpreter lines that name the root of a file system mean this directory.
-find . -type l | while read -r link; do
+# They are listed first: a directory that changes while it is read may show an entry twice.
+find . -type l >"$work/links"
+while read -r link; do
 	target=$(readlink "$link")
 	case $target in
 	/*) ln -sfn "$out$target" "$link" ;;
 	esac
-done
+done <"$work/links"
 ln -sfn bash usr/bin/sh
 ln -sfn gawk usr/bin/awk
 ln -sfn g++ usr/bin/c++
 ln -sfn gcc usr/bin/cc
-find usr -type f -perm /111 ! -name '*.so*' | while read -r file; do
+find usr -type f -perm /111 ! -name '*.so*' >"$work/scripts"
+while read -r file; do
 	IFS= read -r line <"$file" 2>/dev/null || continue
 	case $line in
 	'#!/usr/bin/env '* | '#! /usr/bin/env '*) sed -i "1s|#! */usr/bin/env  *|#!$out/usr/bin/|" "$file" ;;
 	'#!/usr/bin/'* | '#! /usr/bin/'*) sed -i "1s|#! */usr/bin/|#!$out/usr/bin/|" "$file" ;;
 	'#!/bin/'* | '#! /bin/'*) sed -i "1s|#! */bin/|#!$out/usr/bin/|" "$file" ;;
 	esac
-done
+done <"$work/scripts"
 
 # Programs and libraries find the dynamic loader and each other here.
 # The loader and the C library need nothing, and patchelf would break them.
@@ -111,7 +116,7 @@ each "$work/relink.sh" <"$work/objects" | count "$(wc -l <"$work/objects")" file
 check relinking
 
 python3=$out/usr/bin/python3
-"$python3" "$seal" "$out/usr/lib/$triplet/$loader" "$triplet"
+"$python3" "$seal" "$out/usr/lib/$triplet" "$loader" "$triplet"
 
 # Patchelf again, for the derivations that come after: all it needs in one directory.
 mkdir "$out/patchelf"
