@@ -6,6 +6,7 @@ package mirror
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,6 +29,14 @@ const (
 type Mirror struct {
 	URL    string // without a slash at its end; may hold a login, so print [Redact] of it
 	Origin string // how it was found, for people: "--mirror", or the path of a file of apt's
+}
+
+// MarshalJSON returns an object of url, without a login in it, and origin.
+func (m Mirror) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		URL    string `json:"url"`
+		Origin string `json:"origin"`
+	}{Redact(m.URL), m.Origin})
 }
 
 // Options are the options of [Find] and [Check].

@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -268,6 +269,16 @@ func TestCountryMirrors(t *testing.T) {
 		if len(a) < 8 || !strings.HasPrefix(a, "ftp.") || !strings.HasSuffix(a[6:], ".debian.org/debian/dists/trixie/InRelease") {
 			t.Errorf("asked %q", a)
 		}
+	}
+}
+
+func TestMirrorAsJSONHasNoLogin(t *testing.T) {
+	got, err := json.Marshal(&mirror.Mirror{URL: "https://me:secret@example.org/debian", Origin: "--mirror"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"url":"https://example.org/debian","origin":"--mirror"}`; string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

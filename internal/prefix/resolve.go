@@ -13,10 +13,10 @@ const DefaultStore = "/nix/store"
 
 // Options is what the user asked for.
 type Options struct {
-	Path     string // --prefix
-	StateDir string // --state-dir; empty for the default
+	Path     string // --prefix: the store directory, or its parent
+	StateDir string // --state-dir: the state directory, or its parent; empty for the default
 	LogDir   string // --log-dir; empty for the default
-	ConfDir  string // --conf-dir; empty for the default
+	ConfDir  string // --conf-dir: the configuration directory, or its parent; empty for the default
 
 	// Cwd, where it is known, lets the hint for a relative path name the absolute one.
 	Cwd string
@@ -27,8 +27,10 @@ type Options struct {
 // Resolve returns the directories of the prefix that o asks for.
 //
 // A path that ends in the element `store` is the store directory; any other is its parent.
+// In the same way the state and the configuration directory end in the element `nix`, which
+// Nix's build appends to the directories it is given (src/libstore/meson.build in Nix 2.26).
 // That is decided after symbolic links were resolved,
-// so that Resolve of a resolved store directory is that same directory.
+// so that Resolve of resolved directories gives those same directories.
 //
 // Every error is a [fault.Error]. What is wrong with the path itself is a [fault.Usage]:
 // empty, relative, `/`, too long, not UTF-8, characters a store path cannot bear,
@@ -36,16 +38,8 @@ type Options struct {
 // What this host makes of it is a [fault.Unfit]:
 // symbolic links that lead nowhere, a file where a directory should be, a place inside another store.
 func Resolve(o Options) (Layout, error) {
-	given := subject{noun: "prefix", flag: "--prefix", path: o.Path, cwd: o.Cwd}
-	store, err := resolveStore(given)
+	l, err := Locate(o)
 	if err != nil {
-		return Layout{}, err
-	}
-	l := layout(store)
-	if asked := filepath.Clean(o.Path); asked != store && withStore(asked) != store {
-		l.ResolvedFrom = asked
-	}
-	if err := checkRoot(l, o.AllowDefaultStore); err != nil {
 		return Layout{}, err
 	}
 	if err := l.override(o); err != nil {
@@ -65,6 +59,34 @@ func Resolve(o Options) (Layout, error) {
 	return l, nil
 }
 
+// Locate returns what follows from o.Path alone: where the store directory is, and where the
+// installer keeps what it recorded of a prefix that is there already.
+// State, Log and Conf are the defaults, and nobody has looked at them.
+// Its errors are like those of [Resolve].
+func Locate(o Options) (Layout, error) {
+	store, err := resolveStore(subject{noun: "prefix", flag: "--prefix", path: o.Path, cwd: o.Cwd})
+	if err != nil {
+		return Layout{}, err
+	}
+	l := layout(store)
+	if asked := filepath.Clean(o.Path); asked != store && ending(asked, storeName) != store {
+		l.ResolvedFrom = asked
+	}
+	if err := checkRoot(l, o.AllowDefaultStore); err != nil {
+		return Layout{}, err
+	}
+	for _, d := range []struct {
+		noun string
+		to   *string
+	}{{"work directory", &l.Work}, {"log directory", &l.RunLog}} {
+		s := subject{noun: d.noun, flag: "--prefix", path: *d.to, cwd: o.Cwd}
+		if *d.to, err = s.resolveDirectory(""); err != nil {
+			return Layout{}, err
+		}
+	}
+	return l, nil
+}
+
 // resolveStore returns the store directory for what was typed.
 func resolveStore(s subject) (string, error) {
 	if err := s.check(); err != nil {
@@ -72,52 +94,33 @@ func resolveStore(s subject) (string, error) {
 	}
 	if hasLongName(s.path) {
 		// The kernel would refuse to look at it, and say less about it.
-		return "", checkLength(layout(withStore(filepath.Clean(s.path))))
+		return "", checkLength(layout(ending(filepath.Clean(s.path), storeName)))
 	}
-	path, err := s.resolve()
-	if err != nil {
-		return "", err
-	}
-	if path == "/" {
-		return "", s.usage("is the root of the file system", "give a directory below it, as in --prefix /opt/store")
-	}
-	if filepath.Base(path) == storeName {
-		return path, nil
-	}
-	s.path = withStore(path)
-	path, err = s.resolve()
-	if err != nil {
-		return "", err
-	}
-	if filepath.Base(path) != storeName {
-		return "", s.unfit(
-			fmt.Sprintf("is a symbolic link to %q, which is not called %q", path, storeName),
-			fmt.Sprintf("give --prefix %s, or remove the link", withStore(path)))
-	}
-	return path, nil
+	return s.resolveDirectory(storeName)
 }
 
-const storeName = "store"
+const (
+	storeName = "store" // the last element of the store directory
+	nixName   = "nix"   // the last element of the state and the configuration directory
+)
 
-func withStore(path string) string {
-	if filepath.Base(path) == storeName {
+// ending returns the path itself if name is its last element, or else the directory of that name in it.
+func ending(path, name string) string {
+	if filepath.Base(path) == name {
 		return path
 	}
-	return filepath.Join(path, storeName)
+	return filepath.Join(path, name)
 }
 
-// override replaces the directories that have a flag of their own,
-// and resolves those that have none.
+// override replaces the directories that have a flag of their own.
 func (l *Layout) override(o Options) error {
 	for _, d := range []struct {
-		noun, flag, given string
-		to                *string
+		noun, flag, given, name string
+		to                      *string
 	}{
-		{"state directory", "--state-dir", o.StateDir, &l.State},
-		{"log directory", "--log-dir", o.LogDir, &l.Log},
-		{"configuration directory", "--conf-dir", o.ConfDir, &l.Conf},
-		{"work directory", "--prefix", "", &l.Work},
-		{"log directory", "--prefix", "", &l.RunLog},
+		{"state directory", "--state-dir", o.StateDir, nixName, &l.State},
+		{"log directory", "--log-dir", o.LogDir, "", &l.Log},
+		{"configuration directory", "--conf-dir", o.ConfDir, nixName, &l.Conf},
 	} {
 		s := subject{noun: d.noun, flag: d.flag, path: d.given, cwd: o.Cwd}
 		if d.given == "" {
@@ -125,12 +128,9 @@ func (l *Layout) override(o Options) error {
 		} else if err := s.check(); err != nil {
 			return err
 		}
-		path, err := s.resolve()
+		path, err := s.resolveDirectory(d.name)
 		if err != nil {
 			return err
-		}
-		if path == "/" {
-			return s.usage("is the root of the file system", "give a directory below it, or leave "+d.flag+" out")
 		}
 		*d.to = path
 	}

@@ -73,16 +73,79 @@ func TestResolveNamesEveryDirectory(t *testing.T) {
 }
 
 func TestResolveTakesOverrides(t *testing.T) {
-	got, err := prefix.Resolve(prefix.Options{
-		Path: "/no-such-opt/store", StateDir: "/no-such-var/nix/", LogDir: "/no-such-log", ConfDir: "/no-such-etc",
-	})
+	for name, o := range map[string]prefix.Options{
+		"the directories themselves": {StateDir: "/no-such-var/nix/", ConfDir: "/no-such-etc/nix"},
+		"their parents":              {StateDir: "/no-such-var", ConfDir: "/no-such-etc/x/.."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Path, o.LogDir = "/no-such-opt/store", "/no-such-log"
+			got, err := prefix.Resolve(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dirs := []string{got.State, got.Log, got.Conf, got.Work}
+			if diff := cmp.Diff([]string{"/no-such-var/nix", "/no-such-log", "/no-such-etc/nix", "/no-such-opt/var/bootstrap"}, dirs); diff != "" {
+				t.Errorf("directories (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What Nix's build is given is the parent of the state directory, wherever links lead.
+func TestResolveOfLinkedStateEndsInNix(t *testing.T) {
+	dir := realTemp(t)
+	mkdir(t, dir, "opt", "var")
+	mkdir(t, dir, "scratch", "n")
+	symlink(t, filepath.Join(dir, "scratch"), filepath.Join(dir, "opt", "var", "nix"))
+	mkdir(t, dir, "odd")
+	symlink(t, filepath.Join(dir, "scratch"), filepath.Join(dir, "odd", "nix"))
+	symlink(t, filepath.Join(dir, "scratch", "n"), filepath.Join(dir, "scratch", "state"))
+	mkdir(t, dir, "sly")
+	mkdir(t, dir, "taken")
+	symlink(t, filepath.Join(dir, "taken"), filepath.Join(dir, "sly", "nix"))
+	symlink(t, filepath.Join(dir, "sly"), filepath.Join(dir, "tosly"))
+
+	for given, want := range map[string]string{
+		"":              "scratch/nix",
+		"odd/nix":       "scratch/nix",
+		"scratch/state": "scratch/n/nix",
+		"opt/var":       "",
+		"tosly":         "",
+	} {
+		t.Run(given, func(t *testing.T) {
+			o := prefix.Options{Path: filepath.Join(dir, "opt", "store")}
+			if given != "" {
+				o.StateDir = filepath.Join(dir, given)
+			}
+			got, err := prefix.Resolve(o)
+			if want == "" {
+				checkFault(t, err, fault.Unfit, `which is not called "nix"`, "--state-dir")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.State != filepath.Join(dir, want) {
+				t.Errorf("state = %q, want %q", got.State, want)
+			}
+		})
+	}
+}
+
+func TestLocateFindsWhatResolveWouldRefuse(t *testing.T) {
+	long := "/" + strings.Repeat("a", 70) + "/store"
+	got, err := prefix.Locate(prefix.Options{Path: long, StateDir: "no/path"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs := []string{got.State, got.Log, got.Conf, got.Work}
-	if diff := cmp.Diff([]string{"/no-such-var/nix", "/no-such-log", "/no-such-etc", "/no-such-opt/var/bootstrap"}, dirs); diff != "" {
-		t.Errorf("directories (-want +got):\n%s", diff)
+	want := filepath.Dir(long) + "/var/bootstrap/receipt.json"
+	if got.Store != long || got.Receipt() != want {
+		t.Errorf("store %q, receipt %q; want %q, %q", got.Store, got.Receipt(), long, want)
 	}
+	_, err = prefix.Locate(prefix.Options{Path: "opt/store"})
+	checkFault(t, err, fault.Usage, "not an absolute path", "slash")
+	_, err = prefix.Locate(prefix.Options{Path: "/nix/store"})
+	checkFault(t, err, fault.Usage, "every other Nix", "--allow-default-store")
 }
 
 func TestResolveRefuses(t *testing.T) {
@@ -188,7 +251,7 @@ func TestResolveLength(t *testing.T) {
 		{"one too many", prefix.Options{Path: store(68)}, "a socket would have 108 bytes and the limit is 107", "--prefix 1 byte shorter"},
 		{"many too many", prefix.Options{Path: store(100)}, "a socket would have 140 bytes", "--prefix 33 bytes shorter"},
 		{"state moved", prefix.Options{Path: store(74), StateDir: "/no-such-state"}, "a #! line would have 128 bytes and the limit is 127", "--prefix 1 byte"},
-		{"a long state", prefix.Options{Path: "/opt/store", StateDir: "/" + strings.Repeat("b", 69)}, "a socket would have 108 bytes", "--state-dir 1 byte shorter"},
+		{"a long state", prefix.Options{Path: "/opt/store", StateDir: "/" + strings.Repeat("b", 65)}, "a socket would have 108 bytes", "--state-dir 1 byte shorter"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -122,6 +122,39 @@ func (s subject) resolve() (string, error) {
 	return at, nil
 }
 
+// resolveDirectory resolves a path that is a directory called name, or else the parent of one,
+// and that is not the root. A directory may be called anything if name is empty.
+func (s subject) resolveDirectory(name string) (string, error) {
+	path, err := s.resolve()
+	if err != nil {
+		return "", err
+	}
+	if path == "/" {
+		return "", s.usage("is the root of the file system", s.belowHint())
+	}
+	if name == "" || filepath.Base(path) == name {
+		return path, nil
+	}
+	s.path = ending(path, name)
+	path, err = s.resolve()
+	if err != nil {
+		return "", err
+	}
+	if filepath.Base(path) != name {
+		return "", s.unfit(
+			fmt.Sprintf("is a symbolic link to %q, which is not called %q", path, name),
+			fmt.Sprintf("give %s %s, or remove the link", s.flag, ending(path, name)))
+	}
+	return path, nil
+}
+
+func (s subject) belowHint() string {
+	if s.flag == "--prefix" {
+		return "give a directory below it, as in --prefix /opt/store"
+	}
+	return "give a directory below it, or leave " + s.flag + " out"
+}
+
 // follow resolves a symbolic link whose parent has been resolved.
 func (s subject) follow(link string) (string, fs.FileInfo, error) {
 	target, err := filepath.EvalSymlinks(link)

@@ -51,7 +51,8 @@ func replace(path string, data []byte) error {
 }
 
 // Load reads the receipt at path. Where there is none the error is [io/fs.ErrNotExist].
-// A receipt that is damaged or newer than [Version] is a [fault.Error] with a remedy.
+// Where it is damaged the error is [ErrDamaged], where it is newer than [Version] it is [ErrNewer];
+// either is a [fault.Error] with a remedy.
 func Load(path string) (*Receipt, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -59,14 +60,18 @@ func Load(path string) (*Receipt, error) {
 	}
 	r, err := Parse(data)
 	if err != nil {
-		hint := "run the same install command again: it writes a new one from what is intact"
 		if errors.Is(err, ErrNewer) {
-			hint = "use a newer bootstrap, at least the one that wrote it"
+			return nil, fault.New(fault.General, fmt.Errorf("read receipt %q: %w", path, err),
+				"use a newer bootstrap, at least the one that wrote it")
 		}
-		return nil, fault.New(fault.General, fmt.Errorf("read receipt %q: %w", path, err), hint)
+		return nil, fault.New(fault.General, fmt.Errorf("read receipt %q: %w: %w", path, ErrDamaged, err),
+			"run the same install command again: it writes a new one")
 	}
 	return r, nil
 }
+
+// ErrDamaged is the cause where [Load] finds a receipt that makes no sense.
+var ErrDamaged = errors.New("damaged")
 
 // ErrNewer is the cause where a receipt has a version above [Version].
 var ErrNewer = errors.New("written by a newer bootstrap")

@@ -150,6 +150,9 @@ func TestParseRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("error = %v, want %q in it", err, tt.want)
 			}
+			if newer := errors.Is(err, receipt.ErrNewer); newer == errors.Is(err, receipt.ErrDamaged) || newer != (tt.name == "a newer version") {
+				t.Errorf("error = %v is newer: %v", err, newer)
+			}
 			if got := fault.HintOf(err); !strings.Contains(got, tt.hint) {
 				t.Errorf("hint = %q, want %q in it", got, tt.hint)
 			}
