@@ -11,6 +11,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -138,23 +139,33 @@ const (
 )
 
 // inspect tells a program from a library, and both from files that need no relinking.
-func inspect(path string) (kind, error) {
-	f, err := elf.Open(path)
-	var format *elf.FormatError
-	if errors.As(err, &format) {
-		return other, nil // a linker script, for example
-	}
+func inspect(path string) (_ kind, err error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return other, err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, file.Close()) }()
+	magic := make([]byte, len(elf.ELFMAG))
+	if _, err := file.ReadAt(magic, 0); err != nil && err != io.EOF {
+		return other, err
+	}
+	if string(magic) != elf.ELFMAG {
+		return other, nil // a linker script, for example
+	}
+	f, err := elf.NewFile(file)
+	if err != nil {
+		return other, err
+	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			return program, nil
 		}
 	}
 	needed, err := f.ImportedLibraries()
-	if err != nil || len(needed) == 0 {
+	if err != nil {
+		return other, err
+	}
+	if len(needed) == 0 {
 		return other, nil
 	}
 	return library, nil
