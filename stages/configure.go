@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -20,8 +22,8 @@ import (
 
 // configureStage: config = configure(native, prefix).
 //
-// Key: the templates, the package set, and the certificates that were asked for. What trying out
-// the sandbox and the upstream cache came to is in the output: it is found out when the stage runs.
+// Key: the templates and the package set. What trying out the sandbox and the upstream cache came
+// to is in the output: it is found out when the stage runs.
 // Output: sandbox, substituters, and the sha256 of every file written, by its path.
 func configureStage() stage {
 	return stage{
@@ -39,8 +41,7 @@ func configureStage() stage {
 			if err != nil {
 				return nil, err
 			}
-			extra, err := r.extraCertificates()
-			return []any{string(conf), env, sums, string(extra)}, err
+			return []any{string(conf), env, sums}, nil
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
 			for name, sum := range out {
@@ -48,7 +49,9 @@ func configureStage() stage {
 					return false
 				}
 			}
-			return r.havePackages() && exists(r.layout.BuildDir())
+			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.extraAuthorities())
+			return asked && r.havePackages() && exists(r.layout.BuildDir()) &&
+				r.rooted(r.known(Toolchain), toolAttributes()...) && r.rooted(r.known(Native), "nix")
 		},
 		build: (*installation).configure,
 	}
@@ -85,6 +88,12 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 		}
 		out[f.Path] = fileDigest(f.Path)
 	}
+	if err := r.root(Configure, r.known(Toolchain), toolAttributes()...); err != nil {
+		return nil, err
+	}
+	if err := r.root(Configure, r.known(Native), "nix"); err != nil {
+		return nil, err
+	}
 	if err := r.mkdir(Configure, journal.Directory, l.BuildDir(), 0o755); err != nil {
 		return nil, err
 	}
@@ -101,19 +110,25 @@ func (r *installation) certificates() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	extra, err := r.extraCertificates()
-	return append(bundle, extra...), err
+	if r.CACert != "" {
+		extra, err := readFile(r.CACert)
+		if err != nil {
+			return nil, fault.New(fault.Usage, err, "give --ca-cert the path of a file of certificates")
+		}
+		if err := r.writeFile(Configure, r.extraAuthorities(), extra, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	extra, err := readFile(r.extraAuthorities())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return append(bundle, extra...), nil
 }
 
-func (r *installation) extraCertificates() ([]byte, error) {
-	if r.CACert == "" {
-		return nil, nil
-	}
-	data, err := readFile(r.CACert)
-	if err != nil {
-		return nil, fault.New(fault.Usage, err, "give --ca-cert the path of a file of certificates")
-	}
-	return data, nil
+// extraAuthorities returns the file that keeps what --ca-cert named, for later runs without it.
+func (r *installation) extraAuthorities() string {
+	return filepath.Join(r.layout.Work, "ca-cert.pem")
 }
 
 // fileDigest returns the sha256 of a file, or "" if it cannot be read.

@@ -4,10 +4,10 @@ package stages
 // docs/STAGES.md for how. The seed's own bytes are known from the lock.
 const (
 	hostBytes      = 60 << 20  // unpacked, relinked
-	toolchainBytes = 640 << 20 // unpacked, relinked, with the runtime libraries
+	toolchainBytes = 562 << 20 // unpacked, relinked, with the runtime libraries
 	nixBytes       = 16 << 20  // one Nix in the store
-	buildBytes     = 700 << 20 // the build directory of the native nix, just before it is linked
-	inodes         = 40_000    // of all of that
+	buildBytes     = 432 << 20 // the build directory of the bootstrap nix, just before it is linked
+	inodes         = 36_000    // of all of that
 	compilerBytes  = 1 << 30   // memory of one compiler, at its largest unit
 )
 

@@ -89,7 +89,8 @@ func (r *installation) hostVersion(ctx context.Context, program string) (string,
 		return "", fault.New(fault.Unfit, fmt.Errorf("host nix %q: %w", program, err),
 			"leave --host out to use the one of the seed")
 	}
-	v, err := version.NewVersion(text)
+	// Nix's own pre-releases, 2.30.0pre20250521_76a4d4c, are not in a form that go-version reads.
+	v, err := version.NewVersion(leadingVersion(text))
 	if err != nil {
 		return "", fault.New(fault.Unfit, fmt.Errorf("host nix %q: cannot read its version %q", program, text),
 			"leave --host out to use the one of the seed")

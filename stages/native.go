@@ -23,7 +23,7 @@ func nativeStage() stage {
 		inputs: nixInputs,
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
 			// Some 50 MB are hashed, in a fraction of a second.
-			return r.haveNix(ctx, Native, out["nix"]) && r.haveRooted(ctx, Native, out, "nix") &&
+			return r.haveNix(ctx, Native, out["nix"]) &&
 				!r.builtNix(Native, nixProgram(out["nix"])).spoilt(ctx, out["nix"])
 		},
 		build: (*installation).makeNative,

@@ -26,7 +26,7 @@ func proveStage() stage {
 		name: Prove, does: "build something with it in every shell",
 		inputs: func(*installation) (any, error) { return nil, nil },
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
-			return !r.BuildHello || r.haveRooted(ctx, Prove, out, "hello")
+			return !r.BuildHello || r.haveValid(ctx, Prove, out, "hello") && r.rooted(out, "hello")
 		},
 		build: (*installation).prove,
 	}

@@ -34,7 +34,7 @@ func toolchainStage() stage {
 			}, err
 		},
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
-			return r.haveRooted(ctx, Toolchain, out, toolAttributes()...)
+			return r.haveValid(ctx, Toolchain, out, toolAttributes()...)
 		},
 		build: func(r *installation, ctx context.Context) (outputs, error) {
 			if err := r.writePackages(ctx, Toolchain); err != nil {
@@ -110,12 +110,22 @@ func (r *installation) root(stage string, out outputs, names ...string) error {
 	return nil
 }
 
-// haveRooted reports whether the outputs are valid store paths with a GC root each.
-func (r *installation) haveRooted(ctx context.Context, stage string, out outputs, names ...string) bool {
+// rooted reports whether each output has its GC root.
+func (r *installation) rooted(out outputs, names ...string) bool {
+	for _, name := range names {
+		if !linksTo(filepath.Join(r.layout.GCRoots(), name), out[name]) {
+			return false
+		}
+	}
+	return true
+}
+
+// haveValid reports whether the outputs are valid store paths.
+func (r *installation) haveValid(ctx context.Context, stage string, out outputs, names ...string) bool {
 	paths := make([]string, len(names))
 	for i, name := range names {
 		paths[i] = out[name]
-		if out[name] == "" || !linksTo(filepath.Join(r.layout.GCRoots(), name), out[name]) {
+		if out[name] == "" {
 			return false
 		}
 	}

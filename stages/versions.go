@@ -39,8 +39,7 @@ func sourceVersion(l *lock.Lock) (*version.Version, error) {
 			continue
 		}
 		_, rest, _ := strings.Cut(path.Base(e.Path), "_")
-		digits := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789."))]
-		v, err := version.NewVersion(strings.TrimRight(digits, "."))
+		v, err := version.NewVersion(leadingVersion(rest))
 		if err != nil {
 			return nil, fmt.Errorf("lock: source %q: %w", e.Path, err)
 		}
@@ -48,4 +47,10 @@ func sourceVersion(l *lock.Lock) (*version.Version, error) {
 	}
 	return nil, fault.New(fault.Usage, fmt.Errorf("lock: no source of Nix in it"),
 		"make a lock with `bootstrap lock update`")
+}
+
+// leadingVersion returns the digits and dots that s begins with.
+func leadingVersion(s string) string {
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789."))]
+	return strings.TrimRight(digits, ".")
 }

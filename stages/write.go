@@ -26,8 +26,18 @@ func (r *installation) writeFile(stage, path string, data []byte, mode fs.FileMo
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask(), renameio.WithTempDir(dir)); err != nil {
+	// Not renameio.WriteFile, which keeps the mode of the file that was there.
+	pending, err := renameio.NewPendingFile(path,
+		renameio.WithPermissions(mode), renameio.IgnoreUmask(), renameio.WithTempDir(dir))
+	if err != nil {
 		return fmt.Errorf("file %q: %w", path, err)
+	}
+	_, err = pending.Write(data)
+	if err == nil {
+		err = pending.CloseAtomicallyReplace()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("file %q: %w", path, err), pending.Cleanup())
 	}
 	return nil
 }
