@@ -21,7 +21,7 @@ func install(ctx context.Context, m machine, f *installFlags) error {
 	if f.dryRun {
 		return dryRun(ctx, m, o, f.json)
 	}
-	view := newView(m, f)
+	view := newView(m, viewOptions{json: f.json, verbose: f.verbose})
 	defer view.Close()
 	o.Sink = view
 	o.Confirm = func(ctx context.Context, p *stages.Plan) error {

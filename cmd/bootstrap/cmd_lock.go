@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"bootstrap/internal/fetch"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/mirror"
+	"bootstrap/internal/prefix"
 	"bootstrap/internal/probe"
 	"bootstrap/internal/resolve"
 	"bootstrap/templates"
@@ -64,24 +66,43 @@ func lockShowCommand(m machine) *cobra.Command {
 	return cmd
 }
 
+// updateFlags are those of `lock update`.
+type updateFlags struct {
+	seedFlags
+	mirrorFlags
+	output string
+}
+
+// newLock is what a new lock is called, if nobody says.
+const newLock = "bootstrap.lock.json"
+
 func lockUpdateCommand(m machine) *cobra.Command {
-	f := &installFlags{}
-	output := ""
+	f := &updateFlags{}
 	cmd := &cobra.Command{
-		Use:   "update --output FILE",
+		Use:   "update",
 		Short: "Make a lock from what a mirror's signed indexes have now",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return updateLock(cmd.Context(), m, f, output)
+			return updateLock(cmd.Context(), m, f)
 		},
 	}
-	f.seedFlags.register(cmd.Flags())
-	cmd.Flags().StringVarP(&output, "output", "o", "bootstrap.lock.json", "`file` to write")
+	s := cmd.Flags()
+	f.seedFlags.register(s, "`file` with the lock to compare with (default: the one built in)")
+	f.mirrorFlags.register(s)
+	s.StringVarP(&f.output, "output", "o", "", "`file` to write (default: "+newLock+")")
 	return cmd
 }
 
-func updateLock(ctx context.Context, m machine, f *installFlags, output string) error {
-	seed, err := f.seed(m)
+func updateLock(ctx context.Context, m machine, f *updateFlags) error {
+	transport, err := f.transport(m, prefix.Layout{})
+	if err != nil {
+		return err
+	}
+	keyring, err := readKeys(f.keyring)
+	if err != nil {
+		return err
+	}
+	cacheDir, err := m.cacheDir(f.cacheDir)
 	if err != nil {
 		return err
 	}
@@ -89,29 +110,29 @@ func updateLock(ctx context.Context, m machine, f *installFlags, output string) 
 	if err != nil {
 		return err
 	}
-	output, err = m.absolute("--output", output)
+	output, err := m.absolute("--output", cmp.Or(f.output, newLock))
 	if err != nil {
 		return err
 	}
 	from, err := mirror.Find(ctx, mirror.Options{
-		Flag: seed.mirror, Env: m.getenv("BOOTSTRAP_MIRROR"), Root: m.root,
-		Suite: table[lock.Toolchain].Suite, Transport: seed.transport,
+		Flag: f.mirror, Env: m.getenv("BOOTSTRAP_MIRROR"), Root: m.root,
+		Suite: table[lock.Toolchain].Suite, Transport: transport,
 	})
 	if err != nil {
 		return err
 	}
-	view := newView(m, f)
+	view := newView(m, viewOptions{})
 	defer view.Close()
 	fetcher, err := fetch.New(fetch.Options{
-		CacheDir: seed.cacheDir, Transport: seed.transport, Sink: view, Stage: "lock", Now: m.now,
+		CacheDir: cacheDir, Transport: transport, Sink: view, Stage: "lock", Now: m.now,
 	})
 	if err != nil {
 		return err
 	}
 	made, err := resolve.Update(ctx, resolve.Options{
 		Archive: archive.Options{
-			Mirror: from.URL, Client: &http.Client{Transport: seed.transport}, Now: m.now,
-			AllowExpired: f.allowExpired, Keyring: seed.keyring,
+			Mirror: from.URL, Client: &http.Client{Transport: transport}, Now: m.now,
+			AllowExpired: f.allowExpired, Keyring: keyring,
 		},
 		Table: table, Sink: view, Stage: "lock",
 		Fetch: func(ctx context.Context, entries []lock.Entry) (map[string]string, error) {
@@ -130,11 +151,11 @@ func updateLock(ctx context.Context, m machine, f *installFlags, output string) 
 	if err := view.Close(); err != nil {
 		return err
 	}
-	return writeLock(m, f, output, made)
+	return writeLock(m, &f.seedFlags, output, made)
 }
 
 // writeLock writes the lock and says what is different from the one in use.
-func writeLock(m machine, f *installFlags, output string, made *lock.Lock) error {
+func writeLock(m machine, f *seedFlags, output string, made *lock.Lock) error {
 	old, err := f.lock()
 	if err != nil {
 		return err

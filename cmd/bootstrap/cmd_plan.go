@@ -17,7 +17,7 @@ import (
 )
 
 func planCommand(m machine) *cobra.Command {
-	f := &installFlags{}
+	f := &planFlags{}
 	cmd := &cobra.Command{
 		Use:   "plan --prefix DIR",
 		Short: "Print what an installation would do, and write nothing",
@@ -30,7 +30,7 @@ func planCommand(m machine) *cobra.Command {
 			return dryRun(cmd.Context(), m, o, f.json)
 		},
 	}
-	f.register(cmd.Flags())
+	f.register(cmd.Flags(), "print it as JSON")
 	return cmd
 }
 

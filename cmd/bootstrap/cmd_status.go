@@ -1,10 +1,9 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"time"
 
 	"bootstrap/internal/fault"
@@ -22,45 +21,60 @@ type status struct {
 	Stages   []stages.State   `json:"stages"`
 	Receipt  *receipt.Receipt `json:"receipt,omitempty"`
 	Usage    []stages.Usage   `json:"usage"`
+	Warnings []string         `json:"warnings,omitempty"`
 }
 
 func statusCommand(m machine) *cobra.Command {
-	f := &installFlags{}
+	f := &stateFlags{}
 	cmd := &cobra.Command{
 		Use:   "status --prefix DIR",
 		Short: "Show what is installed, and where the minutes and the megabytes went",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.options(m)
-			if err != nil {
-				return err
-			}
-			s := status{}
-			s.Receipt, err = receipt.Load(o.Layout.Receipt())
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			p, err := stages.Make(cmd.Context(), o)
-			if err != nil {
-				return err
-			}
-			if !p.Begun() {
-				return fault.New(fault.General, fmt.Errorf("prefix %q: nothing of ours is there", o.Layout.Store),
-					"`bootstrap --prefix` installs")
-			}
-			s.Stages, s.Complete = p.Stages, p.Complete()
-			if s.Usage, err = stages.Measure(cmd.Context(), o.Layout); err != nil {
-				return err
-			}
-			if f.json {
-				return printJSON(m.stdout, s)
-			}
-			printStatus(m.stdout, p, s)
-			return nil
+			return showStatus(cmd.Context(), m, f)
 		},
 	}
-	f.register(cmd.Flags())
+	f.register(cmd.Flags(), "print it as JSON")
 	return cmd
+}
+
+func showStatus(ctx context.Context, m machine, f *stateFlags) error {
+	at, err := f.locate(m)
+	if err != nil {
+		return err
+	}
+	if at.receipt != nil && at.receipt.Layout.Store != at.layout.Store {
+		return fault.New(fault.Unfit,
+			fmt.Errorf("prefix %q: its receipt is that of %q", at.layout.Store, at.receipt.Layout.Store),
+			"if it was moved, move it back; Nix has the directory compiled in")
+	}
+	o, err := f.options(m, at.layout)
+	if err != nil {
+		return err
+	}
+	p, err := stages.Survey(ctx, o)
+	if err != nil {
+		return err
+	}
+	if !p.Begun() && at.receipt == nil && at.damaged == nil {
+		return fault.New(fault.Usage, fmt.Errorf("prefix %q: nothing is installed there", at.layout.Store),
+			"give the --prefix it was installed with; `bootstrap --prefix` installs")
+	}
+	s := status{Complete: p.Complete(), Stages: p.Stages, Receipt: at.receipt}
+	if at.damaged != nil {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%v; %s", at.damaged, fault.HintOf(at.damaged)))
+	}
+	if s.Usage, err = stages.Measure(ctx, at.layout); err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(m.stdout, s)
+	}
+	for _, w := range s.Warnings {
+		fmt.Fprintf(m.stderr, "warning: %s\n", w)
+	}
+	printStatus(m.stdout, p, s)
+	return nil
 }
 
 func printStatus(w io.Writer, p *stages.Plan, s status) {

@@ -1,26 +1,30 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/holder"
 	"bootstrap/internal/journal"
-	"bootstrap/internal/prefix"
-	"bootstrap/internal/probe"
 	"bootstrap/internal/prompt"
-	"bootstrap/internal/receipt"
 	"bootstrap/internal/uninstall"
 
 	"github.com/spf13/cobra"
 )
 
+// uninstallFlags are those of a removal.
+type uninstallFlags struct {
+	prefixFlags
+	cacheDir                 string
+	cache, yes, dryRun, json bool
+}
+
 func uninstallCommand(m machine) *cobra.Command {
-	f := &installFlags{}
+	f := &uninstallFlags{}
 	cmd := &cobra.Command{
 		Use:   "uninstall --prefix DIR",
 		Short: "Remove exactly what was installed; what is not ours stays",
@@ -29,27 +33,39 @@ func uninstallCommand(m machine) *cobra.Command {
 			return remove(cmd.Context(), m, f)
 		},
 	}
-	f.prefixFlags.register(cmd.Flags())
-	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be removed, and remove nothing")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print events and the report as JSON")
+	s := cmd.Flags()
+	f.prefixFlags.register(s)
+	s.BoolVar(&f.cache, "cache", false, "remove the cache of downloads as well, which serves every prefix")
+	registerCacheDir(s, &f.cacheDir)
+	s.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
+	s.BoolVar(&f.dryRun, "dry-run", false, "print what would be removed, and remove nothing")
+	registerJSON(s, &f.json, "print events and the report as JSON")
 	return cmd
 }
 
-func remove(ctx context.Context, m machine, f *installFlags) error {
-	asked, err := f.layout(m)
+func remove(ctx context.Context, m machine, f *uninstallFlags) error {
+	removal, err := planRemoval(ctx, m, f)
 	if err != nil {
 		return err
 	}
-	removal, err := planRemoval(ctx, m, asked)
+	cached, err := f.downloads(m)
 	if err != nil {
 		return err
 	}
 	if f.dryRun && f.json {
-		return printJSON(m.stdout, removal)
+		if !f.cache {
+			cached = nil
+		}
+		return printJSON(m.stdout, struct {
+			*uninstall.Removal
+			Cache *downloads `json:"cache,omitempty"`
+		}{removal, cached})
 	}
 	if !f.json {
 		printRemoval(m.stderr, removal)
+		if f.cache && cached != nil {
+			fmt.Fprintf(m.stderr, "  %-14s %s\n\n", "cache", cached.Path)
+		}
 	}
 	if f.dryRun {
 		return nil
@@ -59,43 +75,110 @@ func remove(ctx context.Context, m machine, f *installFlags) error {
 			return err
 		}
 	}
-	held, err := holder.Acquire(ctx, holder.Options{
-		Path: removal.Layout.LockFile(), Prefix: removal.Layout.Store, Command: "bootstrap uninstall", Now: m.now,
-	})
-	if err != nil {
+	report, err := carryOut(ctx, m, f, removal)
+	if report == nil {
 		return err
 	}
-	defer func() { _ = held.Release() }() // it is gone with the rest
-	view := newView(m, f)
-	defer view.Close()
-	report, err := removal.Execute(ctx, view, nil)
-	if err != nil {
-		return err
-	}
-	if err := view.Close(); err != nil {
-		return err
+	if err == nil && f.cache && cached != nil {
+		err = cached.remove()
 	}
 	if f.json {
-		return printJSON(m.stdout, report)
+		return errors.Join(err, printJSON(m.stdout, struct {
+			uninstall.Report
+			Cache *downloads `json:"cache,omitempty"`
+		}{*report, cached}))
 	}
-	printReport(m.stdout, report)
-	return nil
+	printReport(m.stdout, *report)
+	printDownloads(m.stdout, cached)
+	return err
 }
 
-// planRemoval goes by what the receipt says of the directories, where there is one.
-func planRemoval(ctx context.Context, m machine, asked prefix.Layout) (*uninstall.Removal, error) {
-	o := uninstall.Options{Layout: asked, Shell: m.shells(), Now: m.now}
-	rec, err := receipt.Load(asked.Receipt())
-	switch {
-	case err == nil:
-		o.Receipt, o.Layout = rec, rec.Layout
-	case !errors.Is(err, fs.ErrNotExist):
+// carryOut removes what was confirmed, if it is still the same now that nobody else is at work.
+// It returns no report where it did not begin.
+func carryOut(ctx context.Context, m machine, f *uninstallFlags, confirmed *uninstall.Removal) (*uninstall.Report, error) {
+	held, err := holder.Acquire(ctx, holder.Options{
+		Path: confirmed.Layout.LockFile(), Prefix: confirmed.Layout.Store, Command: "bootstrap uninstall", Now: m.now,
+	})
+	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = held.Release() }() // it is gone with the rest
+	removal, err := planRemoval(ctx, m, f)
+	if err != nil {
+		return nil, err
+	}
+	same, err := sameRemoval(confirmed, removal)
+	if err != nil {
+		return nil, err
+	}
+	if !same {
+		if !f.json {
+			printRemoval(m.stderr, removal)
+		}
+		return nil, fault.New(fault.General, fmt.Errorf("uninstall %q: what would be removed has changed meanwhile", removal.Layout.Store),
+			"run it again, and look at what is to be removed now")
+	}
+	view := newView(m, viewOptions{json: f.json})
+	report, err := removal.Execute(ctx, view, nil)
+	if cerr := view.Close(); err == nil {
+		err = cerr
+	}
+	return &report, err
+}
+
+// sameRemoval compares all that is printed of two removals.
+func sameRemoval(a, b *uninstall.Removal) (bool, error) {
+	texts := [2][]byte{}
+	for i, r := range []*uninstall.Removal{a, b} {
+		var err error
+		if texts[i], err = json.Marshal(r); err != nil {
+			return false, err
+		}
+	}
+	return bytes.Equal(texts[0], texts[1]), nil
+}
+
+// planRemoval goes by what earlier runs recorded of the directories. A receipt that is damaged
+// is done without, where there is a journal.
+func planRemoval(ctx context.Context, m machine, f *uninstallFlags) (*uninstall.Removal, error) {
+	at, err := f.locate(m)
+	if err != nil {
+		return nil, err
+	}
+	o := uninstall.Options{Layout: at.layout, Receipt: at.receipt, Shell: m.shells(), Now: m.now}
 	if o.Journal, err = journal.Load(o.Layout.Journal()); err != nil {
 		return nil, err
 	}
-	return uninstall.Plan(ctx, o)
+	if at.damaged != nil && len(o.Journal.Created()) == 0 {
+		return nil, at.damaged
+	}
+	removal, err := uninstall.Plan(ctx, o)
+	if err == nil && at.damaged != nil {
+		removal.Warnings = append(removal.Warnings, fmt.Sprintf("going by the journal alone: %v", at.damaged))
+	}
+	return removal, err
+}
+
+// downloads finds the cache, which is nil if there is none, and checks it if it is to be removed.
+func (f *uninstallFlags) downloads(m machine) (*downloads, error) {
+	dir, err := m.cacheDir(f.cacheDir)
+	if err != nil {
+		if f.cache {
+			return nil, err
+		}
+		return nil, nil // there is nothing to mention
+	}
+	found, err := findDownloads(dir)
+	if !f.cache {
+		if err != nil {
+			return nil, nil // nor is what cannot be looked at
+		}
+		return found, nil
+	}
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return found, found.check()
 }
 
 func confirmRemoval(ctx context.Context, m machine) error {
@@ -115,36 +198,4 @@ func confirmRemoval(ctx context.Context, m machine) error {
 		return fault.New(fault.Interrupted, errors.New("nothing was removed, as you wished"), "")
 	}
 	return nil
-}
-
-func printRemoval(w io.Writer, r *uninstall.Removal) {
-	fmt.Fprintf(w, "\nTo be removed from %s:\n\n", r.Layout.Root)
-	for _, step := range r.Steps {
-		for _, path := range step.Paths {
-			fmt.Fprintf(w, "  %-14s %s\n", step.Name, path)
-		}
-	}
-	for _, file := range r.Hooks {
-		fmt.Fprintf(w, "  %-14s the marked block in %s\n", uninstall.ShellHooks, file)
-	}
-	listed(w, "Not ours, and stays:", r.Foreign)
-	listed(w, "Links that will lead nowhere:", r.Dangling)
-	listed(w, "Note:", r.Warnings)
-	fmt.Fprintln(w)
-}
-
-func printReport(w io.Writer, r uninstall.Report) {
-	fmt.Fprintf(w, "Removed %d files, %s.\n", r.Files, probe.Size(r.Bytes))
-	listed(w, "Left where it is, since it is not ours:", r.Foreign)
-	listed(w, "Note:", r.Warnings)
-}
-
-func listed(w io.Writer, title string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	fmt.Fprintf(w, "\n%s\n", title)
-	for _, l := range lines {
-		fmt.Fprintf(w, "  %s\n", l)
-	}
 }

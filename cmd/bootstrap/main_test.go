@@ -40,16 +40,19 @@ func nobody() {
 //	exits CODE PROGRAM [ARG...]   runs a program that must end with that exit code
 //	snap                          remembers every file of the script's directory
 //	unchanged [PATH...]           fails if any differs by now, but for those below the paths
-//	hint TEXT                     fails unless stderr is one line that says what is wrong,
-//	                              and hints, the first of which has the text
-//	mirror                        starts a mirror and a snapshot archive that have a small seed,
-//	                              and sets LOCK, KEYRING, MIRROR, SNAPSHOT, HOST and INSTALL
+//	hint [PATTERN]                fails unless stderr ends in one line that says what is wrong,
+//	                              and hints, the first of which matches
+//	fields FILE NAME...           fails unless the file is a JSON object of these fields
+//	mirror [CRIME]                starts a mirror and a snapshot archive that have a small seed
+//	install CODE [ARG...]         runs bootstrap with that seed and the prefix opt/store, and with
+//	                              a stand-in for Nix; the arguments count more
 //	behave WAY                    changes what they answer; see [behaviours]
 //	[!] asked PATTERN             fails unless the mirror was asked for a path of that pattern
 //	forget                        forgets what it was asked for
 //	await                         waits until the mirror stalls
-//	interrupt CODE                sends SIGINT to the program in the background, which must end
-//	                              with that exit code within two seconds; wait for it then
+//	start PROGRAM [ARG...]        starts a program, and goes on
+//	interrupt CODE                sends it SIGINT; it must end with that exit code within two
+//	                              seconds, and what it said is stderr then
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -61,11 +64,14 @@ func TestScript(t *testing.T) {
 			"snap":      snap,
 			"unchanged": unchanged,
 			"hint":      hint,
+			"fields":    fields,
 			"mirror":    startMirror,
+			"install":   installs,
 			"behave":    behave,
 			"asked":     asked,
 			"forget":    forget,
 			"await":     await,
+			"start":     start,
 			"interrupt": interrupt,
 		},
 	})
@@ -89,6 +95,8 @@ func setup(env *testscript.Env) error {
 	for _, v := range []string{
 		"HOME=" + home, "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "ZDOTDIR=", "CI=", "NO_COLOR=", "BOOTSTRAP_MIRROR=",
 		"BOOTSTRAP_CRASH=", "SSL_CERT_FILE=", "TERM=xterm", "LC_ALL=C.UTF-8",
+		// A program with the race detector in it waits for a second before it ends, otherwise.
+		"GORACE=atexit_sleep_ms=0",
 		// Nothing is reached through it; what is on this machine needs no proxy.
 		"HTTP_PROXY=http://127.0.0.1:9", "HTTPS_PROXY=http://127.0.0.1:9", "NO_PROXY=", "no_proxy=",
 		"http_proxy=", "https_proxy=",

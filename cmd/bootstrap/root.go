@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"strconv"
 	"strings"
 
 	"bootstrap/internal/fault"
@@ -31,20 +31,43 @@ func execute(ctx context.Context, m machine) int {
 	cmd.SetIn(m.stdin)
 	cmd.SetOut(m.stdout)
 	cmd.SetErr(m.stderr)
-	err := cmd.ExecuteContext(ctx)
+	ran, err := cmd.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	if ctx.Err() != nil && fault.KindOf(err) != fault.Interrupted {
 		err = fault.New(fault.Interrupted, errors.New("interrupted"), "run the same command again to go on from here")
 	}
-	if slices.Contains(m.args, "--json") {
+	if asJSON(ran, m.args, err) {
 		printErrorJSON(m.stderr, err)
 	} else {
 		printError(m.stderr, err)
 	}
 	return int(fault.KindOf(err))
 }
+
+// asJSON reports whether the error is to be printed as JSON. Where the flags could not be read to
+// their end, what looks like the flag is taken for it.
+func asJSON(ran *cobra.Command, args []string, err error) bool {
+	var bad *flagError
+	if !errors.As(err, &bad) {
+		f := ran.Flags().Lookup(jsonFlag)
+		return f != nil && f.Value.String() == "true"
+	}
+	for _, arg := range args {
+		name, value, has := strings.Cut(arg, "=")
+		if name != "--"+jsonFlag {
+			continue
+		}
+		if yes, err := strconv.ParseBool(value); !has || err == nil && yes {
+			return true
+		}
+	}
+	return false
+}
+
+// flagError is what is wrong with the flags.
+type flagError struct{ error }
 
 // failure is an error as `--json` prints it, in one line after the events.
 type failure struct {
@@ -96,7 +119,9 @@ If the path does not end in "store", the store directory is DIR/store.`,
 			return install(cmd.Context(), m, f)
 		},
 	}
-	cmd.SetFlagErrorFunc(usageError)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError(cmd, &flagError{err})
+	})
 	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitCodes)
 	f.register(cmd.Flags())
 	cmd.AddCommand(

@@ -16,19 +16,27 @@ import (
 // so that a plan and a question can stand before it.
 type view struct {
 	open func() progress.Sink
-	once sync.Once
-	sink progress.Sink
+
+	mu     sync.Mutex
+	sink   progress.Sink // nil before the first event
+	closed bool
+}
+
+// viewOptions say how events are shown.
+type viewOptions struct {
+	json    bool
+	verbose bool // show the output of builds
 }
 
 // newView returns bars on a terminal, plain lines where there is none, or JSON for programs.
-func newView(m machine, f *installFlags) *view {
+func newView(m machine, v viewOptions) *view {
 	return &view{open: func() progress.Sink {
-		if f.json {
+		if v.json {
 			return progress.NewJSON(m.stderr, m.now)
 		}
 		terminal, _ := isTerminal(m.stderr)
 		o := progress.Options{
-			Out: m.stderr, Now: m.now, ASCII: !m.utf8(), Verbose: f.verbose,
+			Out: m.stderr, Now: m.now, ASCII: !m.utf8(), Verbose: v.verbose,
 			Color: terminal && m.getenv("NO_COLOR") == "" && m.getenv("TERM") != "dumb",
 			Width: func() int { _, width := isTerminal(m.stderr); return width },
 		}
@@ -39,20 +47,28 @@ func newView(m machine, f *installFlags) *view {
 	}}
 }
 
-// Emit shows an event.
+// Emit shows an event. After Close it still does, without taking the terminal.
 func (v *view) Emit(e event.Event) {
-	v.once.Do(func() { v.sink = v.open() })
-	v.sink.Emit(e)
+	v.mu.Lock()
+	if v.sink == nil && !v.closed {
+		v.sink = v.open()
+	}
+	sink := v.sink
+	v.mu.Unlock()
+	if sink != nil {
+		sink.Emit(e)
+	}
 }
 
 // Close gives the terminal back, if it was taken; more than once is no error.
 func (v *view) Close() error {
-	v.once.Do(func() {})
-	if v.sink == nil {
+	v.mu.Lock()
+	sink, before := v.sink, v.closed
+	v.closed = true
+	v.mu.Unlock()
+	if sink == nil || before {
 		return nil
 	}
-	sink := v.sink
-	v.sink = nil
 	return sink.Close()
 }
 
