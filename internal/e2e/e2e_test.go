@@ -1,0 +1,76 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// TestEndToEnd installs three times from one seed.
+//
+// The first installation is what a person does with a checkout, and is measured while nothing
+// else runs. All that can be asked of a prefix is asked of it. Then it is removed, and the second
+// one takes its place: as root without a sandbox, killed in every stage. It has to end with the
+// same bytes. The third one, in a HOME, runs beside them.
+func TestEndToEnd(t *testing.T) {
+	w := newWorld(t)
+	first := &place{w: w, store: filepath.Join(w.parent, "store"), home: w.home(t, "first"), account: w.user}
+	before := w.before(t, first)
+
+	t.Run("install", func(t *testing.T) { testInstall(t, first) })
+	t.Run("again", func(t *testing.T) { testAgain(t, first) })
+	t.Run("beside", func(t *testing.T) {
+		t.Run("prefix", func(t *testing.T) {
+			t.Parallel()
+			needs(t, first)
+			bytes := first.pathInfos(t, "--all")
+			t.Run("shells", func(t *testing.T) { testShells(t, first) })
+			t.Run("closure", func(t *testing.T) { testClosure(t, first) })
+			t.Run("trace", func(t *testing.T) { testTrace(t, first) })
+			t.Run("status", func(t *testing.T) { testStatus(t, first) })
+			t.Run("verify", func(t *testing.T) { testVerify(t, first) })
+			t.Run("rebuild", func(t *testing.T) { testRebuild(t, first) })
+			t.Run("collect", func(t *testing.T) { testCollect(t, first) })
+			t.Run("uninstall", func(t *testing.T) { testUninstall(t, first, before) })
+			second := &place{
+				w: w, store: first.store, home: w.home(t, "second"),
+				account: self(t), change: cannotSandbox(self(t)),
+			}
+			t.Run("killed", func(t *testing.T) { testKilled(t, second, bytes) })
+			t.Run("unsandboxed", func(t *testing.T) { testUnsandboxed(t, second) })
+		})
+		t.Run("home", func(t *testing.T) {
+			t.Parallel()
+			testHome(t, w)
+		})
+		t.Run("mirrors", func(t *testing.T) {
+			t.Parallel()
+			testMirrors(t, w)
+		})
+	})
+}
+
+// needs ends a test whose prefix is not there.
+func needs(t *testing.T, p *place) {
+	t.Helper()
+	if !p.complete() {
+		t.Fatalf("%s was not installed, so nothing can be asked of it", p.store)
+	}
+}
+
+// trees are the manifests of the directories that an installation may change.
+type trees struct{ home, parent manifest }
+
+func (w *world) before(t *testing.T, p *place) trees {
+	t.Helper()
+	home, err := takeManifest(p.home, goOwn...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := takeManifest(p.root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trees{home, parent}
+}
