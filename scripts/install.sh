@@ -148,7 +148,7 @@ build() {
 	(
 		umask "$mask"
 		cd "$root"
-		CGO_ENABLED=0 exec "$go" build -trimpath -buildvcs=false -o "$tmp/program" ./cmd/bootstrap
+		CGO_ENABLED=0 exec "$go" build -trimpath -buildvcs=false -ldflags='-s -w' -o "$tmp/program" ./cmd/bootstrap
 	) || fail 1 "the installer does not build" "the lines above say why"
 	run_program "$@"
 }

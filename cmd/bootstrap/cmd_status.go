@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"bootstrap/internal/fault"
+	"bootstrap/internal/lock"
+	"bootstrap/internal/prefix"
 	"bootstrap/internal/probe"
 	"bootstrap/internal/progress"
 	"bootstrap/internal/receipt"
@@ -52,6 +56,9 @@ func showStatus(ctx context.Context, m machine, f *stateFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.lockFile == "" {
+		o.Lock = ownLock(at.layout, o.Lock)
+	}
 	p, err := stages.Survey(ctx, o)
 	if err != nil {
 		return err
@@ -75,6 +82,19 @@ func showStatus(ctx context.Context, m machine, f *stateFlags) error {
 	}
 	printStatus(m.stdout, p, s)
 	return nil
+}
+
+// ownLock returns the lock that a prefix was built from, or another where it has none.
+func ownLock(l prefix.Layout, other *lock.Lock) *lock.Lock {
+	data, err := os.ReadFile(filepath.Join(l.Packages, "lock.json"))
+	if err != nil {
+		return other
+	}
+	own, err := lock.Parse(data)
+	if err != nil {
+		return other
+	}
+	return own
 }
 
 func printStatus(w io.Writer, p *stages.Plan, s status) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"bootstrap/internal/probe"
 	"bootstrap/internal/uninstall"
@@ -12,8 +13,8 @@ import (
 func printRemoval(w io.Writer, r *uninstall.Removal) {
 	fmt.Fprintf(w, "\nTo be removed from %s:\n\n", r.Layout.Root)
 	for _, step := range r.Steps {
-		for _, path := range step.Paths {
-			fmt.Fprintf(w, "  %-14s %s\n", step.Name, path)
+		for _, line := range gathered(step.Paths) {
+			fmt.Fprintf(w, "  %-14s %s\n", step.Name, line)
 		}
 	}
 	for _, file := range r.Hooks {
@@ -23,6 +24,32 @@ func printRemoval(w io.Writer, r *uninstall.Removal) {
 	listed(w, "Links that will lead nowhere:", r.Dangling)
 	listed(w, "Note:", r.Warnings)
 	fmt.Fprintln(w)
+}
+
+// few is how many paths of one directory are listed one by one.
+const few = 4
+
+// gathered returns a line for each path, and one line for those of a directory that has many.
+// The paths come in the order that their directories are first named.
+func gathered(paths []string) []string {
+	byDir := map[string][]string{}
+	var dirs []string
+	for _, p := range paths {
+		dir := filepath.Dir(p)
+		if byDir[dir] == nil {
+			dirs = append(dirs, dir)
+		}
+		byDir[dir] = append(byDir[dir], p)
+	}
+	var lines []string
+	for _, dir := range dirs {
+		if n := len(byDir[dir]); n > few {
+			lines = append(lines, fmt.Sprintf("%d entries of %s", n, dir))
+		} else {
+			lines = append(lines, byDir[dir]...)
+		}
+	}
+	return lines
 }
 
 // printReport prints for people what was removed, and what was not.

@@ -49,7 +49,9 @@ in
   # Its upstream version, from the name: nix_2.26.3+dfsg.orig.tar.xz is of 2.26.3.
   version =
     role:
-    builtins.head (builtins.match "[^_]*_([0-9.]+).*" (baseNameOf (builtins.head (having role)).path));
+    builtins.head (
+      builtins.match "[^_]*_([0-9]+([.][0-9]+)*).*" (baseNameOf (builtins.head (having role)).path)
+    );
 
   # The directory below lib in which Debian keeps this architecture's libraries.
   triplet =
