@@ -137,6 +137,7 @@ func TestNixVersion(t *testing.T) {
 }
 
 func TestHostVersion(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		says, want string
 	}{

@@ -116,7 +116,7 @@ func (r *installation) writePackages(ctx context.Context, stage string) error {
 	})
 }
 
-// seedShell is the directory of the package set that shell.nix takes for busybox.
+// seedShell is the directory of the package set that busybox.nix takes for busybox.
 const seedShell = "seed"
 
 // writeShell unpacks the static busybox of the seed. It has to be there as a file that keeps its
@@ -136,7 +136,7 @@ func (r *installation) writeShell(ctx context.Context, stage string) error {
 	return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
 }
 
-// seedShell returns the program that shell.nix takes.
+// seedShell returns the program that busybox.nix takes.
 func (r *installation) seedShell() string {
 	return filepath.Join(r.layout.Packages, seedShell, "bin", "busybox")
 }

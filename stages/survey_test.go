@@ -60,6 +60,7 @@ func undone(t *testing.T, o Options) []string {
 
 // TestSurvey damages a whole installation, one thing at a time, and says what has to be done again.
 func TestSurvey(t *testing.T) {
+	t.Parallel()
 	o := options(t, scratch(t))
 	all := &recorder{}
 	o.Sink = all
@@ -204,6 +205,7 @@ func TestConfirm(t *testing.T) {
 
 // Ended in any stage it says so, and that stage is one to go on with.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{Host, Toolchain} {
 		t.Run(at, func(t *testing.T) {
 			o := options(t, scratch(t))
@@ -236,6 +238,7 @@ func TestInterrupted(t *testing.T) {
 
 // A run that died left its lock; the next one takes it over, and ends what was begun.
 func TestAfterADeath(t *testing.T) {
+	t.Parallel()
 	o := options(t, scratch(t))
 	o.Crash = func(point string) {
 		if point == Toolchain+" begin" {

@@ -54,12 +54,15 @@ func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan) er
 		return err
 	}
 	defer close()
+	first := "yes"
 	for {
 		answer, err := prompt.Select(ctx, prompt.Options{
-			Label: "Go on?", Items: []string{"yes", "no", "explain"}, Default: "yes",
+			Label: "Go on?", Items: []string{"yes", "no", "explain"}, Default: first,
 			In: terminal, Out: terminal, ASCII: !m.utf8(), Dumb: m.getenv("TERM") == "dumb",
 		})
 		switch {
+		case err != nil && fault.KindOf(err) == fault.Interrupted:
+			return fault.New(fault.Interrupted, fmt.Errorf("nothing was written: %w", err), "")
 		case err != nil:
 			return err
 		case answer == "yes":
@@ -68,6 +71,7 @@ func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan) er
 			return fault.New(fault.Interrupted, errors.New("nothing was written, as you wished"), "")
 		}
 		explain(m.stderr, p)
+		first = "no" // a key that was meant for the word must not begin anything
 	}
 }
 

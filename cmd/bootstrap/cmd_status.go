@@ -104,7 +104,11 @@ func printStatus(w io.Writer, p *stages.Plan, s status) {
 			s.Receipt.Created.Format(time.DateOnly), s.Receipt.Installer)
 	}
 	state := "complete"
-	if !s.Complete {
+	switch {
+	case s.Complete:
+	case s.Receipt != nil:
+		state = "was complete; what differs since (another bootstrap, or a change) would be made anew"
+	default:
 		state = "not complete; the same command as before goes on"
 	}
 	fmt.Fprintf(w, "%-14s %s\n\n", "state", state)
@@ -115,6 +119,9 @@ func printStatus(w io.Writer, p *stages.Plan, s status) {
 		}
 		if s.Receipt != nil {
 			if r, ok := s.Receipt.Stage(st.Name); ok {
+				if !st.Done {
+					mark = "differs"
+				}
 				took = progress.FormatDuration(time.Duration(r.Seconds * float64(time.Second)))
 			}
 		}

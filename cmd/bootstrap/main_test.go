@@ -43,7 +43,8 @@ func nobody() {
 //	hint [PATTERN]                fails unless stderr ends in one line that says what is wrong,
 //	                              and hints, the first of which matches
 //	fields FILE NAME...           fails unless the file is a JSON object of these fields
-//	mirror [CRIME]                starts a mirror and a snapshot archive that have a small seed
+//	mirror [CRIME]                starts a mirror and a snapshot archive that have a small seed,
+//	                              and sets MIRROR, SNAPSHOT, FAKE_NIX, HOST_URL and HOST_SHA256
 //	install CODE [ARG...]         runs bootstrap with that seed and the prefix opt/store, and with
 //	                              a stand-in for Nix; the arguments count more
 //	behave WAY                    changes what they answer; see [behaviours]

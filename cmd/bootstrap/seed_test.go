@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -160,6 +162,11 @@ func startMirror(ts *testscript.TestScript, neg bool, args []string) {
 	fake, err := filepath.Abs(filepath.Join("..", "..", "stages", "testdata", "nix"))
 	ts.Check(err)
 	ts.Setenv("FAKE_NIX", fake)
+	data, err := os.ReadFile(fake)
+	ts.Check(err)
+	w.seed.archive.Tamper("static/nix", data) // as a publisher of static programs has it
+	ts.Setenv("HOST_URL", mirror.URL+"/static/nix")
+	ts.Setenv("HOST_SHA256", fmt.Sprintf("%x", sha256.Sum256(data)))
 	ts.Setenv("MIRROR", mirror.URL)
 	ts.Setenv("SNAPSHOT", snapshot.URL)
 }

@@ -62,9 +62,10 @@ func oursInDatabase(_ int, name string, mode fs.FileMode) bool {
 	return !mode.IsDir() && slices.Contains(databaseNames, name)
 }
 
-// oursInProfiles knows that Nix makes only links, locks and directories for them.
+// oursInProfiles knows that Nix makes only links, locks and directories for them, and a user's
+// list of channels (nix-channel/nix-channel.cc).
 func oursInProfiles(_ int, name string, mode fs.FileMode) bool {
-	return mode.IsDir() || mode&fs.ModeSymlink != 0 || strings.HasSuffix(name, ".lock")
+	return mode.IsDir() || mode&fs.ModeSymlink != 0 || strings.HasSuffix(name, ".lock") || name == "channels"
 }
 
 // oursInRoots knows one thing more: a file named as a store path is a root as well (gc.cc, findRoots).

@@ -13,7 +13,7 @@
 let
   lock = import ./lock.nix { inherit system; };
   directories = import ./directories.nix;
-  shell = import ./shell.nix { inherit system; };
+  shell = import ./busybox.nix { inherit system; };
 
   nixWith =
     how:
