@@ -233,11 +233,8 @@ func (r *installation) loadLock() error {
 	if err != nil {
 		return err
 	}
-	made, err := lock.Parse(data)
-	if err != nil {
-		return err
-	}
-	if made.Digest() == last.Output["to"] {
+	// One that is damaged is made again.
+	if made, err := lock.Parse(data); err == nil && made.Digest() == last.Output["to"] {
 		r.lock = made
 	}
 	return nil

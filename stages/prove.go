@@ -182,7 +182,13 @@ func (r *installation) forgetProofs(ctx context.Context) error {
 	if len(proofs) == 0 {
 		return nil
 	}
+	n := r.nativeNix(Prove)
 	args := append(append(collector(), "--delete"), proofs...)
-	_, err = r.nativeNix(Prove).command("nix-store", args...).Output(ctx)
+	if _, err := n.command("nix-store", args...).Output(ctx); err != nil {
+		return err
+	}
+	// The collector uses up the space that the database reserves for it. The next Nix reserves it
+	// again, and that is not to be the one of somebody who only looks.
+	_, err = n.command("nix-store", "--check-validity", r.known(Native)["nix"]).Output(ctx)
 	return err
 }

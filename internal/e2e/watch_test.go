@@ -26,26 +26,28 @@ type watch struct {
 func newWatch(pid int, dir string) *watch {
 	w := &watch{stop: make(chan struct{})}
 	w.ended.Go(func() {
-		w.every(250*time.Millisecond, func() {
+		w.often(250*time.Millisecond, func() {
 			if now := highWater(pid); now > 0 {
 				w.memory = now
 			}
 		})
 	})
-	w.ended.Go(func() { w.every(2*time.Second, func() { w.disk = max(w.disk, diskUse(dir)) }) })
+	w.ended.Go(func() { w.often(2*time.Second, func() { w.disk = max(w.disk, diskUse(dir)) }) })
 	return w
 }
 
-func (w *watch) every(d time.Duration, sample func()) {
-	ticks := time.NewTicker(d)
-	defer ticks.Stop()
-	for {
+// often takes samples, but spends no more than a thirtieth of the time on it:
+// it is what is measured that should have the processors.
+func (w *watch) often(least time.Duration, sample func()) {
+	for pause := least; ; {
 		select {
 		case <-w.stop:
 			return
-		case <-ticks.C:
-			sample()
+		case <-time.After(pause):
 		}
+		begin := time.Now()
+		sample()
+		pause = max(least, 30*time.Since(begin))
 	}
 }
 
