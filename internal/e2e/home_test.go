@@ -89,7 +89,10 @@ func testLoginShells(t *testing.T, p *place) {
 			shell := lookPath(t, tt.shell)
 			r := command{
 				argv: append([]string{shell}, tt.args...), dir: p.scratch(t), account: p.account,
-				env: []string{"HOME=" + p.home, "USER=" + p.account.name, "PATH=/usr/local/bin:/usr/bin:/bin", "TERM=dumb", "LANG=C.UTF-8"},
+				env: []string{
+					"HOME=" + p.home, "USER=" + p.account.name, "PATH=/usr/local/bin:/usr/bin:/bin", "TERM=dumb", "LANG=C.UTF-8",
+					"XDG_DATA_HOME=" + p.scratch(t), // fish makes a directory for its history
+				},
 			}.run(t).want(t, 0)
 			lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
 			if len(lines) != 2 || lines[1] != "nix (Nix) 2.26.3" {
