@@ -112,10 +112,11 @@ func (c *Cmd) wait(ctx context.Context, out *output) error {
 	}
 	cmd := c.command(ctx, out)
 	var deadline *time.Timer
+	var started tree
 	cmd.Cancel = func() error {
-		pid := cmd.Process.Pid
-		deadline = time.AfterFunc(grace, func() { killTree(pid) })
-		return ignoreGone(syscall.Kill(-pid, syscall.SIGTERM))
+		started = treeOf(cmd.Process.Pid)
+		deadline = time.AfterFunc(grace, started.kill)
+		return ignoreGone(syscall.Kill(-started.leader, syscall.SIGTERM))
 	}
 	cmd.WaitDelay = grace + reapDelay
 	if err := cmd.Start(); err != nil {
@@ -127,6 +128,7 @@ func (c *Cmd) wait(ctx context.Context, out *output) error {
 	}
 	// Whatever is left of the group held on to our pipes or does work nobody waits for.
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	started.killBelow()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		return nil // the child itself ended well
 	}
