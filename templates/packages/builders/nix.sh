@@ -18,6 +18,8 @@ for patch in $patches; do
 	patch -p1 --fuzz=0 --no-backup-if-mismatch <"$patch"
 done
 
+# Meson is Python. As root, without a sandbox, Python could write what it compiles into the store.
+export PYTHONDONTWRITEBYTECODE=1
 # Headers and libraries come from the toolchain, wherever a tool has its own idea of where to look.
 export PKG_CONFIG_LIBDIR=$toolchain/usr/lib/$triplet/pkgconfig:$toolchain/usr/share/pkgconfig
 export PKG_CONFIG_SYSROOT_DIR=$toolchain
