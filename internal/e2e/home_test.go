@@ -44,7 +44,8 @@ func testHome(t *testing.T, w *world) {
 	p.works(t, "in-home")
 	t.Run("login shells", func(t *testing.T) { testLoginShells(t, p) })
 
-	p.program("uninstall", "--yes").run(t).want(t, 0)
+	r = p.program("uninstall", "--yes").run(t).want(t, 0)
+	t.Logf("measured: uninstall below HOME: %s", r.took.Round(time.Millisecond))
 	after, err := takeManifest(p.home)
 	if err != nil {
 		t.Fatal(err)

@@ -151,3 +151,12 @@ func testCollect(t *testing.T, p *place) {
 	}
 	p.nix(t, "nix", "build", "--no-link", "-f", p.packages(), "toolchain").must(t)
 }
+
+// traceArgs are the options of strace(1) that parseTrace reads the output of.
+// Every attempt counts, whether or not there was such a file: on another host there may be.
+func traceArgs(file string) []string {
+	return []string{
+		"strace", "-f", "-qq", "-y", "-s", "4096", "-e", "trace=open,openat,openat2,execve,execveat",
+		"-e", "signal=none", "-o", file,
+	}
+}

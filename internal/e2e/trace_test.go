@@ -14,15 +14,6 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// traceArgs are the options of strace(1) that parseTrace reads the output of.
-// Every attempt counts, whether or not there was such a file: on another host there may be.
-func traceArgs(file string) []string {
-	return []string{
-		"strace", "-f", "-qq", "-y", "-s", "4096", "-e", "trace=open,openat,openat2,execve,execveat",
-		"-e", "signal=none", "-o", file,
-	}
-}
-
 // access is one attempt to open or execute a file.
 type access struct {
 	program string // that the process was running; "" before its first

@@ -166,6 +166,7 @@ var canaries = map[string]string{
 	".zshrc":                   "setopt nobeep\n",
 	".tcshrc":                  "set prompt='> '\n",
 	".config/fish/config.fish": "# fish\n",
+	".local/share/fish/note":   "fish makes this directory itself\n",
 	".nix-profile-note":        "looks like Nix's and is not\n",
 }
 
