@@ -107,7 +107,7 @@ func printStatus(w io.Writer, p *stages.Plan, s status) {
 	switch {
 	case s.Complete:
 	case s.Receipt != nil:
-		state = "was complete; what differs since (another bootstrap, or a change) would be made anew"
+		state = "not complete any more: what differs, by a change or another bootstrap, is made anew by the same command"
 	default:
 		state = "not complete; the same command as before goes on"
 	}
