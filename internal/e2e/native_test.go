@@ -156,7 +156,7 @@ func testCollect(t *testing.T, p *place) {
 // Every attempt counts, whether or not there was such a file: on another host there may be.
 func traceArgs(file string) []string {
 	return []string{
-		"strace", "-f", "-qq", "-y", "-s", "4096", "-e", "trace=open,openat,openat2,execve,execveat",
+		"strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "4096", "-e", "trace=open,openat,openat2,execve,execveat",
 		"-e", "signal=none", "-o", file,
 	}
 }

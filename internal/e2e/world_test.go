@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"bootstrap/internal/lock"
@@ -32,6 +33,9 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Fatal("go is not on PATH; the program is built with it")
+	}
+	if os.Getuid() == 0 {
+		alone(t)
 	}
 	dir, err := os.MkdirTemp("/var/tmp", "b-e2e-")
 	if err != nil {
@@ -57,6 +61,19 @@ func newWorld(t *testing.T) *world {
 	w.prepareGo(t)
 	w.build(t)
 	return w
+}
+
+// alone keeps a second run on this machine out: they would share a user and a prefix.
+func alone(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile("/var/tmp/"+userName+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		t.Fatalf("another run of these tests is at work on this machine: %v", err)
+	}
+	t.Cleanup(func() { f.Close() })
 }
 
 // mkdir makes a directory of the user's that everybody may read.
@@ -166,7 +183,6 @@ var canaries = map[string]string{
 	".zshrc":                   "setopt nobeep\n",
 	".tcshrc":                  "set prompt='> '\n",
 	".config/fish/config.fish": "# fish\n",
-	".local/share/fish/note":   "fish makes this directory itself\n",
 	".nix-profile-note":        "looks like Nix's and is not\n",
 }
 
