@@ -17,6 +17,9 @@ import (
 // mostInterrupt is how soon an interrupted installer has to be gone.
 const mostInterrupt = 2 * time.Second
 
+// mostCompile is how long one compiler may work, which is far more than any of them does.
+const mostCompile = 5 * time.Minute
+
 // blow is one way to end an installation before its time.
 type blow struct {
 	record string // it kills itself after this record of the journal; or, if there is none:
@@ -94,6 +97,9 @@ func (b blow) strike(t *testing.T, p *place) {
 		return
 	}
 	earlier := p.records(t, b.stage, journal.Begin)
+	// A compiler that is at work when the installer is killed works on to its end; the next blow
+	// is not to be blamed for it.
+	b.nothingLeft(t, p, mostCompile)
 	run := p.install("").start(t)
 	p.await(t, run, b.stage, earlier)
 	moment := time.Duration((1 + rand.Float64()) * float64(b.from) * float64(time.Second))
@@ -120,7 +126,7 @@ func (b blow) strike(t *testing.T, p *place) {
 	if !strings.Contains(r.stderr, "interrupted in stage "+b.stage) || !strings.Contains(r.stderr, "hint: run the same command again") {
 		t.Errorf("%s: it does not say how to go on\n%s", b.signal, r.tail())
 	}
-	b.nothingLeft(t, p)
+	b.nothingLeft(t, p, mostInterrupt)
 }
 
 func (b blow) kill(t *testing.T, run *process) {
@@ -140,15 +146,14 @@ func (b blow) kill(t *testing.T, run *process) {
 	}
 }
 
-// nothingLeft waits a moment for the last process of the prefix to end.
-func (b blow) nothingLeft(t *testing.T, p *place) {
+// nothingLeft waits for the last process of the prefix to end.
+func (b blow) nothingLeft(t *testing.T, p *place, most time.Duration) {
 	t.Helper()
 	var left []string
-	for range 20 {
+	for deadline := time.Now().Add(most); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if left = processesIn(t, p.root()); len(left) == 0 {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	t.Errorf("%s: processes are left: %q", b.signal, left)
 }

@@ -72,8 +72,8 @@ func (c *Cmd) Output(ctx context.Context) ([]byte, error) {
 
 // Run runs the command and waits for it and everything in its process group to end.
 //
-// When ctx is done, the group gets SIGTERM, and after [Cmd.Grace] the group and all
-// descendants get SIGKILL; the error is then of kind [fault.Interrupted] and wraps ctx's.
+// When ctx is done, the group gets SIGTERM, and once the child has ended, but after [Cmd.Grace]
+// at the latest, the group and all its descendants get SIGKILL; the error is then of kind [fault.Interrupted] and wraps ctx's.
 // A child that fails gives an error that wraps a [*Error] and carries the log's path.
 func (c *Cmd) Run(ctx context.Context) error {
 	if !filepath.IsAbs(c.Path) {
@@ -114,7 +114,7 @@ func (c *Cmd) wait(ctx context.Context, out *output) error {
 	var deadline *time.Timer
 	var started tree
 	cmd.Cancel = func() error {
-		started = treeOf(cmd.Process.Pid)
+		started = hold(cmd.Process.Pid)
 		deadline = time.AfterFunc(grace, started.kill)
 		return ignoreGone(syscall.Kill(-started.leader, syscall.SIGTERM))
 	}

@@ -215,6 +215,7 @@ func TestCancelEndsTheWholeTree(t *testing.T) {
 		"child ignores SIGTERM":  {`trap '' TERM INT; sleep 60 & echo $$ $! >"$1"; echo ready >&2; while :; do wait; sleep 1; done`},
 		"grandchild in session":  {`trap '' TERM; setsid sh -c 'trap "" TERM; echo $$ >"$0"; echo ready >&2; sleep 60; sleep 60' "$1" & while :; do sleep 1; done`},
 		"orphan in session":      {`setsid sh -c 'trap "" TERM; echo $$ >"$0"; echo ready >&2; sleep 60; sleep 60' "$1" >/dev/null 2>&1 & while [ ! -s "$1" ]; do :; done; echo ready >&2; wait`},
+		"spawner in session":     {`PIDS=$1 setsid sh -c 'while :; do setsid sh -c "echo \$\$ >>\$PIDS; sleep 60" & sleep 0.01; done' >/dev/null 2>&1 & while [ ! -s "$1" ]; do :; done; sleep 0.3; echo ready >&2; wait`},
 		"grandchild holds pipes": {`(trap '' TERM; sleep 60) & echo $$ $! >"$1"; echo ready >&2; exec sleep 60`},
 	}
 	for name, tt := range tests {

@@ -23,9 +23,29 @@ type tree struct {
 	below  []process
 }
 
-// treeOf returns the tree below the process group that pid leads.
-func treeOf(pid int) tree {
-	return tree{leader: pid, below: descendants(pid)}
+// holdRounds is how often hold looks for processes that were started while it stopped the others.
+const holdRounds = 20
+
+// hold takes the tree below the process group that pid leads, and stops those in it that a signal
+// to the group does not reach: what stands still starts nothing that the tree does not have.
+func hold(pid int) tree {
+	t := tree{leader: pid}
+	stopped := map[process]bool{}
+	for range holdRounds {
+		t.below = descendants(pid)
+		fresh := false
+		for _, p := range t.below {
+			if group, err := syscall.Getpgid(p.pid); err != nil || group == pid || stopped[p] {
+				continue
+			}
+			stopped[p], fresh = true, true
+			_ = syscall.Kill(p.pid, syscall.SIGSTOP)
+		}
+		if !fresh {
+			break
+		}
+	}
+	return t
 }
 
 // kill sends SIGKILL to the group, and to all that was in the tree and what is below that now.
