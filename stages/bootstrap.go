@@ -6,6 +6,7 @@ import (
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/lock"
+	"bootstrap/internal/nixcmd"
 )
 
 // bootstrapStage: bootstrap = host.build(packages.nix, fast).
@@ -48,15 +49,15 @@ func (r *installation) haveNix(ctx context.Context, stage, storePath string) boo
 
 // checkNix runs a Nix with nothing in its environment that names the prefix.
 func (r *installation) checkNix(ctx context.Context, stage, storePath string) error {
-	n := r.builtNix(stage, nixProgram(storePath))
-	got, err := r.versionOf(ctx, stage, n.path)
+	n := r.builtNix(stage, nixcmd.Program(storePath))
+	got, err := r.versionOf(ctx, stage, n.Path)
 	if err != nil {
 		return err
 	}
 	if got != r.version.String() {
-		return fault.New(fault.General, fmt.Errorf("nix %q: version %s, not %s", n.path, got, r.version), "")
+		return fault.New(fault.General, fmt.Errorf("nix %q: version %s, not %s", n.Path, got, r.version), "")
 	}
-	if !n.valid(ctx, storePath) {
+	if !n.Valid(ctx, storePath) {
 		return fmt.Errorf("store path %q: not valid", storePath)
 	}
 	return nil

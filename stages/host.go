@@ -109,8 +109,8 @@ func (r *installation) hostVersion(ctx context.Context, program string) (string,
 // versionOf returns what a Nix says its version is: the last word of "nix (Nix) 2.26.3".
 func (r *installation) versionOf(ctx context.Context, stage, program string) (string, error) {
 	n := r.builtNix(stage, program)
-	n.options = nil
-	out, err := n.command("nix", "--version").Output(ctx)
+	n.Options = nil
+	out, err := n.Command("nix", "--version").Output(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"bootstrap/internal/journal"
+	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/receipt"
 	"bootstrap/internal/shellrc"
 )
@@ -21,8 +22,8 @@ func installStage() stage {
 		inputs: func(*installation) (any, error) { return nil, nil },
 		intact: func(_ context.Context, r *installation, out outputs) bool {
 			// Somebody may have put more into the profile since.
-			program, err := filepath.EvalSymlinks(nixProgram(r.layout.DefaultProfile()))
-			return err == nil && program == nixProgram(r.known(Native)["nix"]) &&
+			program, err := filepath.EvalSymlinks(nixcmd.Program(r.layout.DefaultProfile()))
+			return err == nil && program == nixcmd.Program(r.known(Native)["nix"]) &&
 				(!r.ShellHook || out["hooked"] == "true")
 		},
 		build: (*installation).makeProfile,
@@ -47,7 +48,7 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 	}
 	native := r.done[Native]["nix"]
 	n := r.nativeNix(Install)
-	if _, err := n.command("nix-env", "--profile", l.DefaultProfile(), "--set", native).Output(ctx); err != nil {
+	if _, err := n.Command("nix-env", "--profile", l.DefaultProfile(), "--set", native).Output(ctx); err != nil {
 		return nil, err
 	}
 	out := outputs{"profile": l.DefaultProfile(), "generation": native}
@@ -61,9 +62,9 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 }
 
 // nativeNix returns the native nix, which reads its nix.conf and is told nothing besides.
-func (r *installation) nativeNix(stage string) nix {
-	n := r.builtNix(stage, nixProgram(r.done[Native]["nix"]))
-	n.options = nil
+func (r *installation) nativeNix(stage string) nixcmd.Nix {
+	n := nixcmd.Of(r.layout, r.User, nixcmd.Program(r.done[Native]["nix"]))
+	n.Log = r.stageLog(stage)
 	return n
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
+	"bootstrap/internal/nixcmd"
 )
 
 // nativeStage: native = bootstrap.build(packages.nix, full).
@@ -24,7 +25,7 @@ func nativeStage() stage {
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
 			// Some 50 MB are hashed, in a fraction of a second.
 			return r.haveNix(ctx, Native, out["nix"]) &&
-				!r.builtNix(Native, nixProgram(out["nix"])).spoilt(ctx, out["nix"])
+				!r.builtNix(Native, nixcmd.Program(out["nix"])).Spoilt(ctx, out["nix"])
 		},
 		build: (*installation).makeNative,
 	}
@@ -34,7 +35,7 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 	if err := r.writePackages(ctx, Native); err != nil {
 		return nil, err
 	}
-	builder := r.builtNix(Native, nixProgram(r.done[Bootstrap]["nix"]))
+	builder := r.builtNix(Native, nixcmd.Program(r.done[Bootstrap]["nix"]))
 	out, err := r.build(ctx, Native, builder, "nix")
 	if err != nil {
 		return nil, err
@@ -53,8 +54,8 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 
 // checkClosure makes sure that the native nix refers to nothing that built it, and returns how
 // many bytes it and all it refers to take.
-func (r *installation) checkClosure(ctx context.Context, n nix, storePath string) (int64, error) {
-	paths, err := n.closureOf(ctx, storePath)
+func (r *installation) checkClosure(ctx context.Context, n nixcmd.Nix, storePath string) (int64, error) {
+	paths, err := n.ClosureOf(ctx, storePath)
 	if err != nil {
 		return 0, err
 	}
@@ -83,13 +84,13 @@ func collector() []string {
 
 // dropScaffold removes what only the builds needed: the bootstrap nix and the host nix.
 // A root that somebody else has made on the bootstrap nix keeps it.
-func (r *installation) dropScaffold(ctx context.Context, n nix) error {
+func (r *installation) dropScaffold(ctx context.Context, n nixcmd.Nix) error {
 	if err := os.Remove(filepath.Join(r.layout.GCRoots(), "nix-bootstrap")); err != nil && !os.IsNotExist(err) {
 		return err
 	}
 	if storePath := r.known(Bootstrap)["nix"]; storePath != "" && exists(storePath) {
 		args := append(collector(), "--delete", storePath)
-		if _, err := n.command("nix-store", args...).Output(ctx); err != nil {
+		if _, err := n.Command("nix-store", args...).Output(ctx); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -10,28 +10,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
+	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/nixlog"
 	"bootstrap/internal/run"
 )
 
-// nix is one Nix that can be run: the host, the bootstrap or the native one.
-type nix struct {
-	path    string   // absolute path of the nix program
-	env     run.Env  // its whole environment
-	options []string // settings for every command
-	log     string   // file that gets all it says
-}
-
 // hostNix returns the host nix, pointed at the prefix by its environment: by all of the
 // variables, since a Nix that has only some of them works on two stores at once.
-func (r *installation) hostNix(stage string) nix {
+func (r *installation) hostNix(stage string) nixcmd.Nix {
 	l := r.layout
 	n := r.builtNix(stage, r.done[Host]["nix"])
-	n.env = n.env.With(run.Env{
+	n.Env = n.Env.With(run.Env{
 		"NIX_STORE_DIR": l.Store, "NIX_STATE_DIR": l.State, "NIX_LOG_DIR": l.Log, "NIX_CONF_DIR": l.HomeDir(),
 		"NIX_CACHE_HOME": filepath.Join(l.HomeDir(), "cache"), "NIX_CONFIG_HOME": filepath.Join(l.HomeDir(), "config"),
 		"NIX_DATA_HOME": filepath.Join(l.HomeDir(), "data"), "NIX_STATE_HOME": filepath.Join(l.HomeDir(), "state"),
@@ -41,13 +33,13 @@ func (r *installation) hostNix(stage string) nix {
 }
 
 // builtNix returns a Nix that knows the prefix by itself: nothing in its environment names it.
-func (r *installation) builtNix(stage, path string) nix {
+func (r *installation) builtNix(stage, path string) nixcmd.Nix {
 	l := r.layout
-	return nix{
-		path:    path,
-		env:     run.BaseEnv(l.HomeDir(), l.TmpDir(), "/nonexistent").WithUser(r.User),
-		options: r.buildOptions(),
-		log:     r.stageLog(stage),
+	return nixcmd.Nix{
+		Path:    path,
+		Env:     run.BaseEnv(l.HomeDir(), l.TmpDir(), "/nonexistent").WithUser(r.User),
+		Options: r.buildOptions(),
+		Log:     r.stageLog(stage),
 	}
 }
 
@@ -106,42 +98,26 @@ func (r *installation) wal() bool {
 	return !ok || !place.Remote
 }
 
-// command returns a command of the new command line, or of an old one by its name: nix-store.
-func (n nix) command(program string, args ...string) *run.Cmd {
-	cmd := &run.Cmd{
-		Path: n.path, Argv0: filepath.Join(filepath.Dir(n.path), program), Env: n.env,
-		LogFile: n.log, Text: nixlog.Text,
-		// Its builders are in sessions of their own; it ends them if it is given the time.
-		DeathSignal: syscall.SIGTERM,
-	}
-	if program == "nix" {
-		cmd.Args = append(cmd.Args, args[0])
-		args = args[1:]
-	}
-	cmd.Args = append(append(cmd.Args, n.options...), args...)
-	return cmd
-}
-
 // build builds attributes of the package set and tells of the progress.
 // It returns their output paths by attribute.
-func (r *installation) build(ctx context.Context, stage string, n nix, attributes ...string) (outputs, error) {
+func (r *installation) build(ctx context.Context, stage string, n nixcmd.Nix, attributes ...string) (outputs, error) {
 	paths, err := r.evaluate(ctx, n, attributes...)
 	if err != nil {
 		return nil, err
 	}
 	args := []string{"build", "--no-link", "--log-format", "internal-json", "-v", "--file", r.layout.Packages}
-	if n.spoilt(ctx, slices.Collect(maps.Values(paths))...) {
+	if n.Spoilt(ctx, slices.Collect(maps.Values(paths))...) {
 		r.emit(event.Warn, stage, "files in the store are not what they were; they are made anew")
 		args = append(args, "--repair")
 	}
-	cmd := n.command("nix", append(args, attributes...)...)
+	cmd := n.Command("nix", append(args, attributes...)...)
 	tracker := nixlog.NewTracker(nixlog.Options{Sink: r.Sink, Stage: stage, Now: r.Now})
 	cmd.OnLine = tracker.Line
 	if err := cmd.Run(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		return nil, buildError(stage, n.log, tracker.Err(), err)
+		return nil, buildError(stage, n.Log, tracker.Err(), err)
 	}
 	return paths, nil
 }
@@ -159,12 +135,12 @@ func buildError(stage, log, text string, err error) error {
 }
 
 // evaluate returns the output paths of attributes of the package set, without building them.
-func (r *installation) evaluate(ctx context.Context, n nix, attributes ...string) (outputs, error) {
+func (r *installation) evaluate(ctx context.Context, n nixcmd.Nix, attributes ...string) (outputs, error) {
 	fields := make([]string, len(attributes))
 	for i, a := range attributes {
 		fields[i] = fmt.Sprintf("%q = \"${p.%q}\";", a, a)
 	}
-	out, err := n.command("nix", "eval", "--json", "--file", r.layout.Packages,
+	out, err := n.Command("nix", "eval", "--json", "--file", r.layout.Packages,
 		"--apply", "set: let p = set { }; in { "+strings.Join(fields, " ")+" }").Output(ctx)
 	if err != nil {
 		return nil, err
@@ -172,52 +148,6 @@ func (r *installation) evaluate(ctx context.Context, n nix, attributes ...string
 	paths := outputs{}
 	if err := json.Unmarshal(out, &paths); err != nil {
 		return nil, fmt.Errorf("nix eval: %w", err)
-	}
-	return paths, nil
-}
-
-// valid reports whether store paths are registered, and there.
-func (n nix) valid(ctx context.Context, paths ...string) bool {
-	for _, p := range paths {
-		if !exists(p) {
-			return false
-		}
-	}
-	return n.registered(ctx, paths...)
-}
-
-// registered reports whether the database has all of the store paths.
-func (n nix) registered(ctx context.Context, paths ...string) bool {
-	invalid, err := n.command("nix-store", append([]string{"--check-validity", "--print-invalid"}, paths...)...).Output(ctx)
-	return err == nil && len(strings.TrimSpace(string(invalid))) == 0
-}
-
-// spoilt reports whether a store path that is registered, or anything it refers to, has other
-// contents than the database says.
-func (n nix) spoilt(ctx context.Context, paths ...string) bool {
-	paths = slices.DeleteFunc(paths, func(p string) bool { return !n.registered(ctx, p) })
-	if len(paths) == 0 {
-		return false
-	}
-	_, err := n.command("nix", append([]string{"store", "verify", "--recursive", "--no-trust"}, paths...)...).Output(ctx)
-	return err != nil && ctx.Err() == nil
-}
-
-// closure is a store path with its size and references, as `nix path-info --json` has them.
-type closure struct {
-	NarSize    int64    `json:"narSize"`
-	References []string `json:"references"`
-}
-
-// closureOf returns everything a store path refers to, itself included.
-func (n nix) closureOf(ctx context.Context, path string) (map[string]closure, error) {
-	out, err := n.command("nix", "path-info", "--json", "--recursive", path).Output(ctx)
-	if err != nil {
-		return nil, err
-	}
-	paths := map[string]closure{}
-	if err := json.Unmarshal(out, &paths); err != nil {
-		return nil, fmt.Errorf("nix path-info: %w", err)
 	}
 	return paths, nil
 }

@@ -98,13 +98,13 @@ func (r *installation) proof(shell string) string {
 // proveAlone has the native nix build by its absolute path, with nothing sourced.
 func (r *installation) proveAlone(ctx context.Context, home string) error {
 	n := r.nativeNix(Prove)
-	n.env = run.Env{"HOME": home}
-	got, err := n.command("nix", "eval", "--raw", "--expr", "builtins.storeDir").Output(ctx)
+	n.Env = run.Env{"HOME": home}
+	got, err := n.Command("nix", "eval", "--raw", "--expr", "builtins.storeDir").Output(ctx)
 	if err == nil {
 		err = r.isStore(string(got))
 	}
 	if err == nil {
-		_, err = n.command("nix", "build", "--impure", "--no-link", "--expr", r.proof("alone")).Output(ctx)
+		_, err = n.Command("nix", "build", "--impure", "--no-link", "--expr", r.proof("alone")).Output(ctx)
 	}
 	return proofError("by its path", err)
 }
@@ -184,11 +184,11 @@ func (r *installation) forgetProofs(ctx context.Context) error {
 	}
 	n := r.nativeNix(Prove)
 	args := append(append(collector(), "--delete"), proofs...)
-	if _, err := n.command("nix-store", args...).Output(ctx); err != nil {
+	if _, err := n.Command("nix-store", args...).Output(ctx); err != nil {
 		return err
 	}
 	// The collector uses up the space that the database reserves for it. The next Nix reserves it
 	// again, and that is not to be the one of somebody who only looks.
-	_, err = n.command("nix-store", "--check-validity", r.known(Native)["nix"]).Output(ctx)
+	_, err = n.Command("nix-store", "--check-validity", r.known(Native)["nix"]).Output(ctx)
 	return err
 }

@@ -40,11 +40,11 @@ func (r *installation) tryBuild(ctx context.Context, out outputs) (err error) {
 	defer func() { err = errors.Join(err, removeTree(dir)) }()
 	r.done[Host] = out
 	n := r.hostNix(Host)
-	n.env = n.env.With(run.Env{
+	n.Env = n.Env.With(run.Env{
 		"NIX_STORE_DIR": filepath.Join(dir, "store"), "NIX_STATE_DIR": filepath.Join(dir, "state"),
 		"NIX_LOG_DIR": filepath.Join(dir, "log"),
 	})
-	_, err = n.command("nix", "build", "--impure", "--no-link", "--expr", `derivation {
+	_, err = n.Command("nix", "build", "--impure", "--no-link", "--expr", `derivation {
 		name = "sandbox"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];
 	}`).Output(ctx)
 	return err

@@ -10,6 +10,7 @@ import (
 
 	"bootstrap/internal/journal"
 	"bootstrap/internal/lock"
+	"bootstrap/internal/nixcmd"
 )
 
 // toolAttributes are the attributes of the package set that the toolchain consists of.
@@ -61,7 +62,7 @@ func toolchainStage() stage {
 
 // addSeed puts the files of the seed into the store, under the paths that the fixed-output
 // derivations of lock.nix have: so these count as built and nothing is downloaded.
-func (r *installation) addSeed(ctx context.Context, n nix) error {
+func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
 	entries := r.lock.For(r.arch,
 		lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert, lock.NixSource, lock.HelloSource)
 	cached, err := r.cached(ctx, entries)
@@ -80,7 +81,7 @@ func (r *installation) addSeed(ctx context.Context, n nix) error {
 			return err
 		}
 	}
-	if _, err := n.command("nix-store", append([]string{"--add-fixed", "sha256"}, names...)...).Output(ctx); err != nil {
+	if _, err := n.Command("nix-store", append([]string{"--add-fixed", "sha256"}, names...)...).Output(ctx); err != nil {
 		return err
 	}
 	return os.RemoveAll(dir)
@@ -130,21 +131,21 @@ func (r *installation) haveValid(ctx context.Context, stage string, out outputs,
 		}
 	}
 	n, ok := r.anyNix(ctx, stage)
-	return ok && n.valid(ctx, paths...)
+	return ok && n.Valid(ctx, paths...)
 }
 
 // anyNix returns a Nix that can be asked about the store: the one that lasts, if it is there.
-func (r *installation) anyNix(ctx context.Context, stage string) (nix, bool) {
+func (r *installation) anyNix(ctx context.Context, stage string) (nixcmd.Nix, bool) {
 	for _, built := range []string{Native, Bootstrap} {
-		if program := r.known(built)["nix"]; program != "" && r.runs(ctx, stage, nixProgram(program)) {
-			return r.builtNix(stage, nixProgram(program)), true
+		if program := r.known(built)["nix"]; program != "" && r.runs(ctx, stage, nixcmd.Program(program)) {
+			return r.builtNix(stage, nixcmd.Program(program)), true
 		}
 	}
 	if host := r.known(Host); host["nix"] != "" && r.runs(ctx, stage, host["nix"]) {
 		r.done[Host] = host
 		return r.hostNix(stage), true
 	}
-	return nix{}, false
+	return nixcmd.Nix{}, false
 }
 
 // known returns the outputs of a stage, of this run or of the last one that ended it well.
@@ -159,6 +160,3 @@ func (r *installation) known(stage string) outputs {
 	}
 	return nil
 }
-
-// nixProgram returns the program in a store path of Nix.
-func nixProgram(storePath string) string { return filepath.Join(storePath, "bin", "nix") }

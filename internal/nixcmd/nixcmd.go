@@ -1,0 +1,102 @@
+// Package nixcmd runs the programs of one Nix: by its path, in an environment that is wholly
+// given, and so never against another store than was meant.
+package nixcmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"bootstrap/internal/nixlog"
+	"bootstrap/internal/prefix"
+	"bootstrap/internal/run"
+)
+
+// Nix is one Nix that can be run.
+type Nix struct {
+	Path    string   // absolute path of the nix program
+	Env     run.Env  // its whole environment
+	Options []string // settings for every command
+	Log     string   // file that gets all it says; none if empty
+}
+
+// Of returns the Nix of a prefix that is installed, by the path of its nix program. It knows its
+// directories by itself and reads its own nix.conf: it is told nothing besides.
+func Of(l prefix.Layout, user, program string) Nix {
+	return Nix{Path: program, Env: run.BaseEnv(l.HomeDir(), l.TmpDir(), "/nonexistent").WithUser(user)}
+}
+
+// Program returns the program in a store path of Nix.
+func Program(storePath string) string { return filepath.Join(storePath, "bin", "nix") }
+
+// Command returns a command of the new command line, or of an old one by its name: nix-store.
+func (n Nix) Command(program string, args ...string) *run.Cmd {
+	cmd := &run.Cmd{
+		Path: n.Path, Argv0: filepath.Join(filepath.Dir(n.Path), program), Env: n.Env,
+		LogFile: n.Log, Text: nixlog.Text,
+		// Its builders are in sessions of their own; it ends them if it is given the time.
+		DeathSignal: syscall.SIGTERM,
+	}
+	if program == "nix" {
+		cmd.Args = append(cmd.Args, args[0])
+		args = args[1:]
+	}
+	cmd.Args = append(append(cmd.Args, n.Options...), args...)
+	return cmd
+}
+
+// Valid reports whether store paths are registered, and there.
+func (n Nix) Valid(ctx context.Context, paths ...string) bool {
+	for _, p := range paths {
+		if !exists(p) {
+			return false
+		}
+	}
+	return n.Registered(ctx, paths...)
+}
+
+// Registered reports whether the database has all of the store paths.
+func (n Nix) Registered(ctx context.Context, paths ...string) bool {
+	invalid, err := n.Command("nix-store", append([]string{"--check-validity", "--print-invalid"}, paths...)...).Output(ctx)
+	return err == nil && len(strings.TrimSpace(string(invalid))) == 0
+}
+
+// Spoilt reports whether a store path that is registered, or anything it refers to, has other
+// contents than the database says.
+func (n Nix) Spoilt(ctx context.Context, paths ...string) bool {
+	paths = slices.DeleteFunc(paths, func(p string) bool { return !n.Registered(ctx, p) })
+	if len(paths) == 0 {
+		return false
+	}
+	_, err := n.Command("nix", append([]string{"store", "verify", "--recursive", "--no-trust"}, paths...)...).Output(ctx)
+	return err != nil && ctx.Err() == nil
+}
+
+// Info is a store path with its size and references, as `nix path-info --json` has them.
+type Info struct {
+	NarSize    int64    `json:"narSize"`
+	References []string `json:"references"`
+}
+
+// ClosureOf returns everything a store path refers to, itself included.
+func (n Nix) ClosureOf(ctx context.Context, path string) (map[string]Info, error) {
+	out, err := n.Command("nix", "path-info", "--json", "--recursive", path).Output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]Info{}
+	if err := json.Unmarshal(out, &paths); err != nil {
+		return nil, fmt.Errorf("nix path-info: %w", err)
+	}
+	return paths, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
