@@ -5,18 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
-	"bootstrap/internal/nixconf"
 	"bootstrap/internal/shellenv"
 )
 
@@ -62,11 +56,8 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	if err := r.writePackages(ctx, Configure); err != nil {
 		return nil, err
 	}
-	reason, err := r.askUpstream(ctx)
-	if err != nil {
-		return nil, err
-	}
-	conf, err := r.nixConf(r.known(Host), reason)
+	out := outputs{"sandbox": r.known(Host)["sandbox"]}
+	conf, err := r.foundConf(ctx, Configure, out)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +65,17 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	bundle, err := r.certificates()
+	authorities, err := readFile(filepath.Join(r.known(Toolchain)["cacert"], "etc/ssl/certs/ca-bundle.crt"))
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := r.certificates(Configure, authorities)
 	if err != nil {
 		return nil, err
 	}
 	files = append(files,
 		shellenv.File{Path: l.NixConf(), Content: conf, Mode: 0o644},
 		shellenv.File{Path: l.Certificates(), Content: bundle, Mode: 0o644})
-	out := outputs{"sandbox": r.known(Host)["sandbox"], "substituters": nixconf.Public().URL}
 	for _, f := range files {
 		if err := r.writeFile(Configure, f.Path, f.Content, f.Mode); err != nil {
 			return nil, err
@@ -97,25 +91,17 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	if err := r.mkdir(Configure, journal.Directory, l.BuildDir(), 0o755); err != nil {
 		return nil, err
 	}
-	if reason != "" {
-		out["substituters"] = ""
-		r.emit(event.Note, Configure, "no cache is set for sources: "+reason)
-	}
 	return out, nil
 }
 
 // certificates returns the authorities the prefix trusts: Debian's, and what the user adds.
-func (r *installation) certificates() ([]byte, error) {
-	bundle, err := readFile(filepath.Join(r.known(Toolchain)["cacert"], "etc/ssl/certs/ca-bundle.crt"))
-	if err != nil {
-		return nil, err
-	}
+func (r *installation) certificates(stage string, bundle []byte) ([]byte, error) {
 	if r.CACert != "" {
 		extra, err := readFile(r.CACert)
 		if err != nil {
 			return nil, fault.New(fault.Usage, err, "give --ca-cert the path of a file of certificates")
 		}
-		if err := r.writeFile(Configure, r.extraAuthorities(), extra, 0o644); err != nil {
+		if err := r.writeFile(stage, r.extraAuthorities(), extra, 0o644); err != nil {
 			return nil, err
 		}
 	}
@@ -139,41 +125,4 @@ func fileDigest(path string) string {
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
-}
-
-// nixConf renders nix.conf from what trying out the sandbox and the cache came to.
-func (r *installation) nixConf(host outputs, reason string) ([]byte, error) {
-	o := nixconf.Options{
-		Layout: r.layout, Sandbox: host["sandbox"] == "true", SandboxReason: host["reason"],
-		FilterSyscalls: true, SubstitutersReason: reason, NoWAL: !r.wal(),
-	}
-	if reason == "" {
-		o.Substituters = []nixconf.Substituter{nixconf.Public()}
-	}
-	return nixconf.Render(o)
-}
-
-// askUpstream asks the upstream cache who it is, and returns why it cannot be used; "" if it can.
-func (r *installation) askUpstream(ctx context.Context) (string, error) {
-	u, err := url.Parse(nixconf.Public().URL)
-	if err != nil {
-		return "", err
-	}
-	u.RawQuery = ""
-	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(limited, http.MethodGet, u.JoinPath("nix-cache-info").String(), nil)
-	if err != nil {
-		return "", err
-	}
-	client := http.Client{Transport: r.Transport}
-	reply, err := client.Do(req)
-	if err != nil {
-		return u.Host + " was not reached when this was written", ctx.Err()
-	}
-	defer reply.Body.Close()
-	if reply.StatusCode != http.StatusOK {
-		return fmt.Sprintf("%s answered %s when this was written", u.Host, reply.Status), nil
-	}
-	return "", nil
 }

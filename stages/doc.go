@@ -12,6 +12,13 @@
 //	profile   = install(native)                         a generation with nix in it
 //	proof     = native.build(a small derivation)        in every shell that is there
 //
+// Runtime mode ends early, with a Nix that is told of the prefix each time it is run:
+//
+//	runtime   = (host, options)                         programs that run the host nix on the prefix
+//	proof     = runtime.build(a small derivation)
+//
+// Its store is the same one, so the whole pipeline may be run on it later.
+//
 // Why two Nixes are compiled: the host nix is whatever Debian has, or the user; it reaches the
 // prefix only by environment variables that are easily lost. The bootstrap nix needs none of
 // them, so the native nix is built by a Nix of its own version and with its own directories

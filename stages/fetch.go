@@ -31,7 +31,7 @@ const (
 // Output: nothing of its own; the files are in the cache, which all prefixes share.
 func fetchStage() stage {
 	return stage{
-		name: Fetch, does: "download the seed", usedBy: []string{Host, Toolchain, Bootstrap, Native},
+		name: Fetch, does: "download the seed", usedBy: []string{Host, Toolchain, Bootstrap, Native, Runtime},
 		inputs: func(r *installation) (any, error) { return r.digests(r.seed()), nil },
 		intact: func(_ context.Context, r *installation, _ outputs) bool {
 			f, err := r.fetcher()
@@ -47,8 +47,9 @@ func fetchStage() stage {
 
 // seed returns the entries of the lock that this run needs.
 func (r *installation) seed() []lock.Entry {
-	roles := []lock.Role{
-		lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert, lock.NixSource, lock.HelloSource,
+	roles := []lock.Role{lock.Shell, lock.Patchelf, lock.CACert}
+	if !r.Runtime {
+		roles = append(roles, lock.Toolchain, lock.NixSource, lock.HelloSource)
 	}
 	if r.Host == "" {
 		roles = append(roles, lock.Host)

@@ -34,7 +34,11 @@ type member struct {
 // members are a seed with a file for each role, and one that serves two.
 func members() []member {
 	program := func(name, version, file string, roles ...lock.Role) member {
-		entries := []debtest.Entry{debtest.Exe("./"+file, "#!/bin/sh\n# "+name+"\n")}
+		text := "#!/bin/sh\n# " + name + "\n"
+		if name == "bash-static" { // it runs the programs of runtime mode
+			text += "exec /bin/bash \"$@\"\n"
+		}
+		entries := []debtest.Entry{debtest.Exe("./"+file, text)}
 		deb := debtest.Deb(name, version, entries, &debtest.DebOptions{Arch: runtime.GOARCH})
 		return member{name, version, roles, deb}
 	}
@@ -45,7 +49,7 @@ func members() []member {
 		program("nix-bin", "2.26.3+dfsg-1", "usr/bin/nix", lock.Host),
 		program("libacl1", "2.3.2-2", "usr/lib/libacl.so.1", lock.Host, lock.Toolchain),
 		program("make", "4.4.1-2", "usr/bin/make", lock.Toolchain),
-		program("ca-certificates", "20250419", "usr/sbin/update-ca-certificates", lock.CACert),
+		program("ca-certificates", "20250419", "usr/share/ca-certificates/mozilla/Somebody.crt", lock.CACert),
 		{"nix", "2.26.3+dfsg-1", []lock.Role{lock.NixSource}, []byte("a source of Nix")},
 		{"hello", "2.10-5", []lock.Role{lock.HelloSource}, []byte("a source of GNU hello")},
 	}

@@ -8,6 +8,8 @@ const (
 	nixBytes       = 16 << 20  // one Nix in the store
 	buildBytes     = 432 << 20 // the build directory of the bootstrap nix, just before it is linked
 	inodes         = 36_000    // of all of that
+	runtimeBytes   = 84 << 20  // a prefix in runtime mode
+	runtimeInodes  = 900       // of that
 	compilerBytes  = 1 << 30   // memory of one compiler, at its largest unit
 )
 
@@ -24,6 +26,9 @@ const (
 
 // footprint returns how many bytes and inodes the prefix takes when it takes most, and in the end.
 func (r *installation) footprint() (peak, keep, files int64) {
+	if r.Runtime {
+		return runtimeBytes, runtimeBytes, runtimeInodes
+	}
 	var seed int64
 	for _, e := range r.seed() {
 		seed += e.Size
@@ -53,6 +58,6 @@ func (r *installation) expected(stage string) float64 {
 	return map[string]float64{
 		Host: hostSeconds, Toolchain: toolchainSeconds,
 		Bootstrap: bootstrapCPU / jobs, Native: nativeCPU / jobs,
-		Configure: otherSeconds, Install: otherSeconds, Prove: otherSeconds,
+		Runtime: otherSeconds, Configure: otherSeconds, Install: otherSeconds, Prove: otherSeconds,
 	}[stage]
 }

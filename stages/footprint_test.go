@@ -36,7 +36,7 @@ func TestFootprint(t *testing.T) {
 		t.Errorf("%d bytes are there of nothing", got)
 	}
 	var last int64
-	for _, s := range pipeline() {
+	for _, s := range r.pipeline() {
 		p.Stages = append(p.Stages, State{Name: s.name, Done: true})
 		got := r.present(p)
 		if got < last || got > peak {
@@ -52,7 +52,7 @@ func TestFootprint(t *testing.T) {
 func TestExpected(t *testing.T) {
 	one, two := newRun(t, options(t, scratch(t))), newRun(t, options(t, scratch(t)))
 	one.Jobs, two.Jobs = 1, 2
-	for _, s := range pipeline() {
+	for _, s := range one.pipeline() {
 		a, b := one.expected(s.name), two.expected(s.name)
 		switch s.name {
 		case Fetch:

@@ -45,7 +45,7 @@ func (r *installation) hostRoles() []lock.Role {
 }
 
 func (r *installation) makeHost(ctx context.Context) (outputs, error) {
-	out := outputs{"shell": filepath.Join(r.layout.HostDir(), "sh")}
+	out := outputs{"shell": r.hostShellPath(), "nix": r.hostProgram()}
 	if err := freshTree(r.layout.HostDir()); err != nil {
 		return nil, err
 	}
@@ -55,11 +55,9 @@ func (r *installation) makeHost(ctx context.Context) (outputs, error) {
 	var err error
 	switch {
 	case r.Host == "":
-		out["nix"], err = r.relinkHost(ctx)
-	case strings.HasPrefix(r.Host, "http://") || strings.HasPrefix(r.Host, "https://"):
-		out["nix"], err = r.fetchHost(ctx)
-	default:
-		out["nix"] = r.Host
+		err = r.relinkHost(ctx, out["nix"])
+	case isURL(r.Host):
+		err = r.fetchHost(ctx, out["nix"])
 	}
 	if err != nil {
 		return nil, err
@@ -74,6 +72,22 @@ func (r *installation) makeHost(ctx context.Context) (outputs, error) {
 	out["summary"] = "nix " + out["version"] + ", builds " + sandboxed(out["sandbox"])
 	return out, nil
 }
+
+// hostShellPath returns where the static shell of the host nix is.
+func (r *installation) hostShellPath() string { return filepath.Join(r.layout.HostDir(), "sh") }
+
+// hostProgram returns where the host nix is, or is going to be.
+func (r *installation) hostProgram() string {
+	switch {
+	case r.Host == "":
+		return filepath.Join(r.layout.HostDir(), "nix/usr/bin/nix")
+	case isURL(r.Host):
+		return filepath.Join(r.layout.HostDir(), "nix")
+	}
+	return r.Host
+}
+
+func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
 
 func sandboxed(sandbox string) string {
 	if sandbox == "true" {

@@ -30,9 +30,9 @@ func installStage() stage {
 	}
 }
 
-func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
+// userDirs makes the directories of the user, with the modes that Nix and its collector expect.
+func (r *installation) userDirs(stage string) error {
 	l := r.layout
-	// The collector and Nix itself expect these modes.
 	for _, d := range []struct {
 		path string
 		mode fs.FileMode
@@ -42,12 +42,20 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 		{filepath.Dir(l.UserDir(r.User)), 0o755},
 		{l.UserDir(r.User), 0o700},
 	} {
-		if err := r.mkdir(Install, journal.Directory, d.path, d.mode); err != nil {
-			return nil, err
+		if err := r.mkdir(stage, journal.Directory, d.path, d.mode); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
+	l := r.layout
+	if err := r.userDirs(Install); err != nil {
+		return nil, err
+	}
 	native := r.done[Native]["nix"]
-	n := r.nativeNix(Install)
+	n := r.installed(Install)
 	if _, err := n.Command("nix-env", "--profile", l.DefaultProfile(), "--set", native).Output(ctx); err != nil {
 		return nil, err
 	}
@@ -59,13 +67,6 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 		out["hooked"] = "true"
 	}
 	return out, r.dropScaffold(ctx, n)
-}
-
-// nativeNix returns the native nix, which reads its nix.conf and is told nothing besides.
-func (r *installation) nativeNix(stage string) nixcmd.Nix {
-	n := nixcmd.Of(r.layout, r.User, nixcmd.Program(r.done[Native]["nix"]))
-	n.Log = r.stageLog(stage)
-	return n
 }
 
 // hookShells makes new shells of the user source the env file. What a file was before is noted in

@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -82,7 +83,8 @@ func collector() []string {
 	return []string{"--option", "keep-outputs", "false", "--option", "keep-derivations", "false"}
 }
 
-// dropScaffold removes what only the builds needed: the bootstrap nix and the host nix.
+// dropScaffold removes what only the builds needed, the bootstrap nix and the host nix, and the
+// programs of runtime mode, which ran that one.
 // A root that somebody else has made on the bootstrap nix keeps it.
 func (r *installation) dropScaffold(ctx context.Context, n nixcmd.Nix) error {
 	if err := os.Remove(filepath.Join(r.layout.GCRoots(), "nix-bootstrap")); err != nil && !os.IsNotExist(err) {
@@ -97,5 +99,5 @@ func (r *installation) dropScaffold(ctx context.Context, n nixcmd.Nix) error {
 			r.emit(event.Warn, Install, "the bootstrap nix is still there: "+lastLine(err))
 		}
 	}
-	return removeTree(r.layout.HostDir())
+	return errors.Join(removeTree(r.layout.HostDir()), removeTree(r.layout.RuntimeDir()))
 }

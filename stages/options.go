@@ -28,6 +28,13 @@ type Options struct {
 	BuildHello bool   // prove also by building GNU hello
 	ShellHook  bool   // source the env file in the user's shell start-up files
 
+	// Runtime stops after the host nix and points it at the prefix by its options. [Survey] goes
+	// by what was installed.
+	Runtime bool
+	// Diverted is the store directory that Nix is to know, where Layout is another one that the
+	// files lie in; Layout.Store ends in it. Only in runtime mode; "" for Layout.Store.
+	Diverted string
+
 	Mirror       string             // what the user asked for; "" for none
 	MirrorEnv    string             // what the environment asks for; "" for none
 	CacheDir     string             // of downloads, absolute

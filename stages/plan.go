@@ -20,6 +20,8 @@ import (
 type Plan struct {
 	Layout     prefix.Layout `json:"layout"`
 	NixVersion string        `json:"nix_version"`
+	Mode       string        `json:"mode,omitempty"`     // as in the receipt
+	Diverted   string        `json:"diverted,omitempty"` // as in the receipt
 	Facts      probe.Facts   `json:"facts"`
 	LockDigest string        `json:"lock_digest"`
 	Timestamp  string        `json:"lock_timestamp"` // of the archive the seed was taken from
@@ -105,6 +107,10 @@ func Survey(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.look(ctx); err != nil {
+		return nil, err
+	}
+	r.Runtime, r.Diverted = r.installedMode()
 	return r.surveyed(ctx)
 }
 
@@ -126,12 +132,9 @@ func (r *installation) look(ctx context.Context) error {
 }
 
 func (r *installation) surveyed(ctx context.Context) (*Plan, error) {
-	if err := r.look(ctx); err != nil {
-		return nil, err
-	}
 	p := &Plan{
 		Layout: r.layout, NixVersion: r.version.String(), Facts: r.facts,
-		LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp, Reasons: []Reason{}, run: r,
+		Mode: r.mode(), Diverted: r.Diverted, LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp, Reasons: []Reason{}, run: r,
 	}
 	if r.arch == "" {
 		return p, nil
@@ -142,12 +145,18 @@ func (r *installation) surveyed(ctx context.Context) (*Plan, error) {
 }
 
 func (r *installation) plan(ctx context.Context) (*Plan, error) {
+	if err := r.look(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.checkMode(); err != nil {
+		return nil, err
+	}
 	p, err := r.surveyed(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if r.arch == "" {
-		return r.refuse(p, probe.Need{}), nil
+		return r.refuse(p, p.Need()), nil
 	}
 	if p.Complete() {
 		return p, nil
@@ -155,13 +164,11 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.measure(ctx, p); err != nil {
 		return nil, err
 	}
-	return r.refuse(p, probe.Need{
-		Bytes: p.PeakBytes - r.present(p), Inodes: p.Inodes, CacheBytes: p.FetchBytes, Kernel: minimumKernel,
-	}), nil
+	return r.refuse(p, p.Need()), nil
 }
 
 func (r *installation) refuse(p *Plan, need probe.Need) *Plan {
-	p.Refusals = r.facts.Refusals(need)
+	p.Refusals = append(r.facts.Refusals(need), r.refuseDiverted()...)
 	for _, f := range p.Refusals {
 		p.Reasons = append(p.Reasons, Reason{What: f.Error(), Hint: f.Hint})
 	}

@@ -14,10 +14,11 @@ import (
 	"bootstrap/internal/shellrc"
 )
 
-// proofName is the name of the derivation that proves that the native nix can build.
+// proofName is the name of the derivation that proves that nix can build.
 const proofName = "bootstrap-proof"
 
 // proveStage: proof = native.build(a small derivation), in every shell that is there.
+// In runtime mode it is the host nix that builds.
 //
 // Key: nothing besides what comes before.
 // Output: shells, those it was tried in; hello, its store path, if it was asked for.
@@ -59,7 +60,7 @@ func (r *installation) prove(ctx context.Context) (out outputs, err error) {
 	out = outputs{"shells": strings.Join(shells, " ")}
 	out["summary"] = "in " + strings.Join(shells, ", ")
 	if r.BuildHello {
-		made, err := r.build(ctx, Prove, r.nativeNix(Prove), "hello")
+		made, err := r.build(ctx, Prove, r.installed(Prove), "hello")
 		if err != nil {
 			return nil, err
 		}
@@ -91,13 +92,25 @@ func canRun(path string) bool {
 
 // proof is an expression that is new in every run and shell, so that it is built, not found.
 func (r *installation) proof(shell string) string {
-	return fmt.Sprintf(`derivation { name = %q; system = builtins.currentSystem; builder = "%s/bin/sh"; args = [ "-c" "echo %s > $out" ]; }`,
-		proofName, r.known(Toolchain)["busybox"], r.Run+"-"+shell)
+	return fmt.Sprintf(`derivation { name = %q; system = builtins.currentSystem; builder = %q; args = [ "-c" "echo %s > $out" ]; }`,
+		proofName, r.proofShell(), r.Run+"-"+shell)
 }
 
-// proveAlone has the native nix build by its absolute path, with nothing sourced.
+// proofShell returns a shell that a build has. In runtime mode there is none in the store.
+func (r *installation) proofShell() string {
+	host := r.known(Host)
+	switch {
+	case !r.Runtime:
+		return filepath.Join(r.known(Toolchain)["busybox"], "bin/sh")
+	case host["sandbox"] == "true":
+		return "/bin/sh"
+	}
+	return host["shell"]
+}
+
+// proveAlone has nix build by its absolute path, with nothing sourced.
 func (r *installation) proveAlone(ctx context.Context, home string) error {
-	n := r.nativeNix(Prove)
+	n := r.installed(Prove)
 	n.Env = run.Env{"HOME": home}
 	got, err := n.Command("nix", "eval", "--raw", "--expr", "builtins.storeDir").Output(ctx)
 	if err == nil {
@@ -110,13 +123,13 @@ func (r *installation) proveAlone(ctx context.Context, home string) error {
 }
 
 func (r *installation) isStore(got string) error {
-	if got != r.layout.Store {
-		return fmt.Errorf("its store directory is %q, not %q", got, r.layout.Store)
+	if got != r.storeDir() {
+		return fmt.Errorf("its store directory is %q, not %q", got, r.storeDir())
 	}
 	return nil
 }
 
-// proveIn has the native nix build in a shell that has sourced the env file, and nothing else
+// proveIn has nix build in a shell that has sourced the env file, and nothing else
 // in its environment.
 func (r *installation) proveIn(ctx context.Context, program, home string) error {
 	name := filepath.Base(program)
@@ -162,7 +175,7 @@ func proofError(where string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fault.New(fault.KindOf(err), fmt.Errorf("the native nix does not work %s: %w", where, err),
+	return fault.New(fault.KindOf(err), fmt.Errorf("nix does not work %s: %w", where, err),
 		"the log has what it said; please report it")
 }
 
@@ -176,19 +189,19 @@ func (r *installation) forgetProofs(ctx context.Context) error {
 	var proofs []string
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), "-"+proofName) || strings.HasSuffix(e.Name(), "-"+proofName+".drv") {
-			proofs = append(proofs, r.layout.StorePath(e.Name()))
+			proofs = append(proofs, filepath.Join(r.storeDir(), e.Name()))
 		}
 	}
 	if len(proofs) == 0 {
 		return nil
 	}
-	n := r.nativeNix(Prove)
+	n := r.installed(Prove)
 	args := append(append(collector(), "--delete"), proofs...)
 	if _, err := n.Command("nix-store", args...).Output(ctx); err != nil {
 		return err
 	}
 	// The collector uses up the space that the database reserves for it. The next Nix reserves it
 	// again, and that is not to be the one of somebody who only looks.
-	_, err = n.Command("nix-store", "--check-validity", r.known(Native)["nix"]).Output(ctx)
+	_, err = n.Command("nix-store", "--check-validity", "--print-invalid", proofs[0]).Output(ctx)
 	return err
 }

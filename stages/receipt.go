@@ -21,7 +21,7 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 	rec := receipt.Receipt{
 		Created: now, Updated: now, Installer: r.Installer, Layout: r.layout,
 		NixVersion: r.version.String(), LockDigest: r.lock.Digest(), Hooks: r.hooks,
-		Host: r.hostFacts(),
+		Mode: r.mode(), Diverted: r.Diverted, Host: r.hostFacts(),
 	}
 	made := map[receipt.Made]bool{}
 	if old, err := receipt.Load(r.layout.Receipt()); err == nil {
@@ -32,7 +32,7 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		}
 		rec.Hooks = mergeHooks(old.Hooks, r.hooks)
 	}
-	for _, s := range pipeline() {
+	for _, s := range r.pipeline() {
 		last, ok := history.Last(s.name)
 		if !ok || last.Event != journal.End {
 			continue
@@ -48,6 +48,13 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		return nil, err
 	}
 	return &rec, nil
+}
+
+func (r *installation) mode() string {
+	if r.Runtime {
+		return receipt.Runtime
+	}
+	return ""
 }
 
 func (r *installation) hostFacts() receipt.Host {

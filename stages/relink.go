@@ -35,7 +35,7 @@ func (r *installation) hostShell(ctx context.Context, path string) error {
 }
 
 // relinkHost unpacks nix-bin and its libraries and makes them find each other where they are.
-func (r *installation) relinkHost(ctx context.Context) (string, error) {
+func (r *installation) relinkHost(ctx context.Context, program string) error {
 	dir := r.layout.HostDir()
 	triplet, loader := relink.Triplet(r.arch), relink.Loader(r.arch)
 	lib := "usr/lib/" + triplet
@@ -48,20 +48,18 @@ func (r *installation) relinkHost(ctx context.Context) (string, error) {
 		dir  string
 	}{{lock.Host, "nix"}, {lock.Patchelf, "patchelf"}} {
 		if err := r.unpack(ctx, r.lock.For(r.arch, part.role), filepath.Join(dir, part.dir), wanted); err != nil {
-			return "", err
+			return err
 		}
 	}
 	tool := relink.Tool{Program: filepath.Join(dir, "patchelf/usr/bin/patchelf"), Log: r.stageLog(Host)}
 	var err error
 	if tool.Loader, tool.Libraries, err = relink.Runtime(filepath.Join(dir, "patchelf"), loader, triplet); err != nil {
-		return "", err
+		return err
 	}
-	program := filepath.Join(dir, "nix/usr/bin/nix")
-	err = tool.Tree(ctx, relink.Options{
+	return tool.Tree(ctx, relink.Options{
 		Libraries: filepath.Join(dir, "nix", lib), Programs: []string{program},
 		Loader: loader, Triplet: triplet, Parallel: r.jobs(),
 	})
-	return program, err
 }
 
 // unpack unpacks packages of the seed side by side.
@@ -95,15 +93,14 @@ func (r *installation) unpack(ctx context.Context, entries []lock.Entry, dir str
 }
 
 // fetchHost fetches a static nix that the user has named with its digest.
-func (r *installation) fetchHost(ctx context.Context) (string, error) {
+func (r *installation) fetchHost(ctx context.Context, program string) error {
 	f, err := r.fetcher()
 	if err != nil {
-		return "", err
+		return err
 	}
 	got, err := f.Fetch(ctx, []fetch.File{{SHA256: r.HostSHA256, Name: "nix", URLs: []string{r.Host}}})
 	if err != nil {
-		return "", err
+		return err
 	}
-	program := filepath.Join(r.layout.HostDir(), "nix")
-	return program, copyFile(got[r.HostSHA256], program, 0o755)
+	return copyFile(got[r.HostSHA256], program, 0o755)
 }

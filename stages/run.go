@@ -132,7 +132,7 @@ func (r *installation) stages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, s := range pipeline() {
+	for i, s := range r.pipeline() {
 		st := states[i]
 		if st.Done {
 			r.done[s.name] = st.Outputs

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"bootstrap/internal/journal"
 )
@@ -19,6 +20,7 @@ const (
 	Toolchain = "toolchain"
 	Bootstrap = "bootstrap"
 	Native    = "native"
+	Runtime   = "runtime"
 	Configure = "configure"
 	Install   = "install"
 	Prove     = "prove"
@@ -44,8 +46,9 @@ type stage struct {
 }
 
 // pipeline returns the stages that have a key, in order. The probe comes before all of them.
-func pipeline() []stage {
-	return []stage{
+// Runtime mode compiles nothing.
+func (r *installation) pipeline() []stage {
+	all := []stage{
 		fetchStage(),
 		hostStage(),
 		toolchainStage(),
@@ -55,6 +58,17 @@ func pipeline() []stage {
 		installStage(),
 		proveStage(),
 	}
+	if r.Runtime {
+		all = []stage{fetchStage(), hostStage(), runtimeStage(), proveStage()}
+	}
+	there := map[string]bool{}
+	for _, s := range all {
+		there[s.name] = true
+	}
+	for i := range all {
+		all[i].usedBy = slices.DeleteFunc(all[i].usedBy, func(user string) bool { return !there[user] })
+	}
+	return all
 }
 
 // key digests what a stage depends on. The previous key stands for everything before it that
@@ -92,7 +106,7 @@ type State struct {
 // The keys follow from the inputs alone. From the last stage back to the first, a scaffold
 // counts as done where everything that would use it is.
 func (r *installation) survey(ctx context.Context) ([]State, error) {
-	all := pipeline()
+	all := r.pipeline()
 	states := make([]State, len(all))
 	previous := ""
 	for i, s := range all {

@@ -69,7 +69,7 @@ func TestSurvey(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, s := range pipeline() {
+	for _, s := range newRun(t, o).pipeline() {
 		want = append(want, "start "+s.name, "done "+s.name)
 	}
 	if diff := cmp.Diff(want, all.took()); diff != "" {
@@ -173,7 +173,7 @@ func TestSurvey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(rec.Stages) != len(pipeline()) || rec.NixVersion != "2.26.3" || len(rec.Made) == 0 {
+		if len(rec.Stages) != len(newRun(t, o).pipeline()) || rec.NixVersion != "2.26.3" || len(rec.Made) == 0 {
 			t.Errorf("it is not whole again: %+v", rec)
 		}
 		for _, s := range all.took() {
@@ -190,7 +190,7 @@ func TestConfirm(t *testing.T) {
 	o := options(t, dir)
 	no := errors.New("no")
 	o.Confirm = func(_ context.Context, p *Plan) error {
-		if len(p.Stages) != len(pipeline()) || p.PeakBytes == 0 {
+		if len(p.Stages) != len(newRun(t, o).pipeline()) || p.PeakBytes == 0 {
 			t.Errorf("there is not much in the plan: %+v", p)
 		}
 		return no

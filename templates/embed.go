@@ -1,5 +1,5 @@
-// Package templates holds what is written into a prefix: the package set, nix.conf and the
-// files that shells source.
+// Package templates holds what is written into a prefix: the package set, nix.conf, the
+// files that shells source, and the programs of runtime mode.
 package templates
 
 import (
@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed all:packages all:conf all:env
+//go:embed all:packages all:conf all:env all:runtime
 var files embed.FS
 
 // Packages returns the package set: Nix expressions, builder scripts, the lock, and roots.json,
@@ -19,6 +19,9 @@ func Conf() fs.FS { return sub("conf") }
 
 // Env returns the templates of the files that shells source.
 func Env() fs.FS { return sub("env") }
+
+// Runtime returns the template of the programs that run a Nix on a store it was not made for.
+func Runtime() fs.FS { return sub("runtime") }
 
 // Lock returns the text of the lock that this release was made with.
 func Lock() []byte { return read("lock.json") }

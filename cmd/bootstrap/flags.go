@@ -89,6 +89,8 @@ type planFlags struct {
 	snapshot              string
 	jobs                  int
 	buildHello, shellHook bool
+	runtime               bool
+	root                  string
 }
 
 func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
@@ -97,6 +99,8 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	s.StringVar(&f.snapshot, "snapshot", "", "`URL` of the archive as the lock saw it (default: Debian's snapshot archive)")
 	s.IntVarP(&f.jobs, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per GiB of free memory)")
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
+	s.BoolVar(&f.runtime, "runtime", false, "compile nothing: run the host nix on the prefix by its options")
+	s.StringVar(&f.root, "root", "", "with --runtime, `directory` that the files lie in, as if it were \"/\"; takes user namespaces")
 	s.BoolVar(&f.shellHook, "shell-hook", false, "make new shells find nix: add a marked block to their start-up files")
 }
 

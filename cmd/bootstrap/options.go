@@ -52,7 +52,7 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	if err := f.checkJobs(); err != nil {
 		return stages.Options{}, err
 	}
-	layout, err := f.layout(m)
+	layout, diverted, err := f.place(m)
 	if err != nil {
 		return stages.Options{}, err
 	}
@@ -73,6 +73,7 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	progress, width := isTerminal(m.stderr)
 	o.Terminal = probe.Terminal{Input: input, Progress: progress, Width: width}
 	o.Jobs, o.BuildHello, o.ShellHook = f.jobs, f.buildHello, f.shellHook
+	o.Runtime, o.Diverted = f.runtime, diverted
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
 	o.Installer, o.Command = programVersion(), "bootstrap "+strings.Join(redacted(m.args), " ")

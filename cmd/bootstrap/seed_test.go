@@ -52,7 +52,8 @@ func parts() []part {
 	program := func(name, version, file string) debtest.Package {
 		return debtest.Package{
 			Name: name, Version: version, Arch: runtime.GOARCH,
-			Entries: []debtest.Entry{debtest.Exe(file, "#!/bin/sh\n# "+text)},
+			// The shell among them runs the programs of runtime mode.
+			Entries: []debtest.Entry{debtest.Exe(file, "#!/bin/sh\nexec /bin/bash \"$@\"\n"+text)},
 		}
 	}
 	lib := "./usr/lib/" + relink.Triplet(runtime.GOARCH) + "/"

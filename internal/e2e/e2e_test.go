@@ -26,6 +26,7 @@ func TestEndToEnd(t *testing.T) {
 			needs(t, first)
 			bytes := first.pathInfos(t, "--all")
 			t.Run("shells", func(t *testing.T) { testShells(t, first) })
+			t.Run("enter", func(t *testing.T) { testEnter(t, first) })
 			t.Run("closure", func(t *testing.T) { testClosure(t, first) })
 			t.Run("trace", func(t *testing.T) { testTrace(t, first) })
 			t.Run("status", func(t *testing.T) { testStatus(t, first) })
@@ -43,6 +44,10 @@ func TestEndToEnd(t *testing.T) {
 		t.Run("home", func(t *testing.T) {
 			t.Parallel()
 			testHome(t, w)
+		})
+		t.Run("diverted", func(t *testing.T) {
+			t.Parallel()
+			testDiverted(t, w)
 		})
 		t.Run("mirrors", func(t *testing.T) {
 			t.Parallel()

@@ -18,7 +18,8 @@ import (
 // longest is the length of the prefix below HOME, in bytes.
 const longest = 60
 
-// testHome installs below a HOME, at the end of a long path, with everything that can be asked for.
+// testHome installs below a HOME, at the end of a long path, in runtime mode first and then with
+// everything that can be asked for.
 func testHome(t *testing.T, w *world) {
 	p := &place{w: w, home: w.home(t, "h"), account: w.user}
 	pad := longest - len(p.home) - len("//store")
@@ -33,6 +34,7 @@ func testHome(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	built := testRuntime(t, p)
 	run := p.install("", "--shell-hook", "--build-hello").start(t)
 	p.await(t, run, "toolchain", 0)
 	t.Run("second installer", func(t *testing.T) { testLocked(t, p, run) })
@@ -42,6 +44,7 @@ func testHome(t *testing.T, w *world) {
 		t.Errorf("hello was built as %q", hello)
 	}
 	p.works(t, "in-home")
+	built.kept(t, p)
 	t.Run("login shells", func(t *testing.T) { testLoginShells(t, p) })
 
 	r = p.program("uninstall", "--yes").run(t).want(t, 0)

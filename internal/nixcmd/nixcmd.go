@@ -23,12 +23,15 @@ type Nix struct {
 	Env     run.Env  // its whole environment
 	Options []string // settings for every command
 	Log     string   // file that gets all it says; none if empty
+	// Beside says that nix-build, nix-env and so on are files beside the nix program.
+	// Otherwise there is one program, which goes by the name it is started with.
+	Beside bool
 }
 
 // Of returns the Nix of a prefix that is installed, by the path of its nix program. It knows its
 // directories by itself and reads its own nix.conf: it is told nothing besides.
 func Of(l prefix.Layout, user, program string) Nix {
-	return Nix{Path: program, Env: run.BaseEnv(l.HomeDir(), l.TmpDir(), "/nonexistent").WithUser(user)}
+	return Nix{Path: program, Beside: true, Env: run.BaseEnv(l.HomeDir(), l.TmpDir(), "/nonexistent").WithUser(user)}
 }
 
 // Program returns the program in a store path of Nix.
@@ -36,8 +39,13 @@ func Program(storePath string) string { return filepath.Join(storePath, "bin", "
 
 // Command returns a command of the new command line, or of an old one by its name: nix-store.
 func (n Nix) Command(program string, args ...string) *run.Cmd {
+	named := filepath.Join(filepath.Dir(n.Path), program)
+	path := n.Path
+	if n.Beside {
+		path = named
+	}
 	cmd := &run.Cmd{
-		Path: n.Path, Argv0: filepath.Join(filepath.Dir(n.Path), program), Env: n.Env,
+		Path: path, Argv0: named, Env: n.Env,
 		LogFile: n.Log, Text: nixlog.Text,
 		// Its builders are in sessions of their own; it ends them if it is given the time.
 		DeathSignal: syscall.SIGTERM,

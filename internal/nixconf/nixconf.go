@@ -43,6 +43,11 @@ func Public() Substituter {
 type Options struct {
 	Layout prefix.Layout
 
+	// Runtime is for a Nix that is made for another store directory and told of this one by its
+	// command line. It has no package set, and no shell for sandboxes compiled in.
+	Runtime      bool
+	SandboxShell string // absolute path of a static shell; the compiled one if empty
+
 	Sandbox       bool
 	SandboxReason string
 
@@ -91,7 +96,9 @@ func (o Options) data() map[string]any {
 		"Custom":             CustomName,
 		"Certificates":       o.CABundle,
 		"FlakeRegistry":      o.FlakeRegistry,
+		"Runtime":            o.Runtime,
 		"Sandbox":            o.Sandbox,
+		"SandboxShell":       o.SandboxShell,
 		"SandboxReason":      sentence(o.SandboxReason),
 		"FilterSyscalls":     o.FilterSyscalls,
 		"FilterReason":       sentence(o.FilterReason),
@@ -116,8 +123,14 @@ func (o Options) check() error {
 			return err
 		}
 	}
-	if o.FlakeRegistry != "" {
-		if err := checkPath("flake registry", o.FlakeRegistry); err != nil {
+	for _, p := range []struct{ what, path string }{
+		{"flake registry", o.FlakeRegistry},
+		{"shell for sandboxes", o.SandboxShell},
+	} {
+		if p.path == "" {
+			continue
+		}
+		if err := checkPath(p.what, p.path); err != nil {
 			return err
 		}
 	}

@@ -56,6 +56,9 @@ func (l Layout) LockFile() string { return filepath.Join(l.Work, "lock") }
 // HostDir returns where the host nix is unpacked.
 func (l Layout) HostDir() string { return filepath.Join(l.Work, "host") }
 
+// RuntimeDir returns where the programs of runtime mode are, which run the host nix.
+func (l Layout) RuntimeDir() string { return filepath.Join(l.Work, "runtime") }
+
 // TmpDir returns the TMPDIR of every child.
 func (l Layout) TmpDir() string { return filepath.Join(l.Work, "tmp") }
 

@@ -28,7 +28,7 @@ func ParseKernel(release string) (*version.Version, error) {
 // Memory is in bytes; both are 0 where it is not known.
 type Memory struct {
 	Total     int64 `json:"total"`
-	Available int64 `json:"available"` // without swapping
+	Available int64 `json:"available"` // without swapping, and within the limit of the control group
 }
 
 // memory reads a file as proc_meminfo(5) describes it.

@@ -28,6 +28,7 @@ type Options struct {
 	GOARCH string // default: what this program was compiled for
 	Proc   string // default: /proc
 	Nix    string // where another Nix would be; default: /nix
+	CGroup string // where control groups are mounted; default: /sys/fs/cgroup
 }
 
 // Terminal is what the user can see and answer.
@@ -65,6 +66,9 @@ func Run(ctx context.Context, o Options) Facts {
 	if o.Nix == "" {
 		o.Nix = "/nix"
 	}
+	if o.CGroup == "" {
+		o.CGroup = "/sys/fs/cgroup"
+	}
 	_, noNix := os.Stat(o.Nix)
 	f := Facts{
 		GOARCH:       o.GOARCH,
@@ -76,7 +80,7 @@ func Run(ctx context.Context, o Options) Facts {
 		Root:         os.Geteuid() == 0,
 		Terminal:     o.Terminal,
 		CPUs:         runtime.NumCPU(), // by sched_getaffinity(2)
-		Memory:       memory(filepath.Join(o.Proc, "meminfo")),
+		Memory:       memory(filepath.Join(o.Proc, "meminfo")).within(memoryLimit(o.Proc, o.CGroup)),
 		OtherNix:     noNix == nil,
 		Occupied:     occupancy(o.Layout),
 	}

@@ -17,13 +17,41 @@ type Need struct {
 	Kernel     string // a constraint such as ">= 3.17"
 }
 
-// Refusals returns every reason why the installation cannot work here, the most fundamental first;
+// Subject is what a refusal is about.
+type Subject string
+
+// The subjects of refusals.
+const (
+	Architecture Subject = "architecture"
+	KernelAge    Subject = "kernel"
+	Contents     Subject = "contents" // of the store directory
+	Directories  Subject = "directories"
+	Bytes        Subject = "bytes"
+	Inodes       Subject = "inodes"
+)
+
+// Finding is a refusal and its subject.
+type Finding struct {
+	About  Subject
+	Reason *fault.Error
+}
+
+// Refusals returns the reasons of [Facts.Findings].
+func (f Facts) Refusals(need Need) []*fault.Error {
+	var reasons []*fault.Error
+	for _, found := range f.Findings(need) {
+		reasons = append(reasons, found.Reason)
+	}
+	return reasons
+}
+
+// Findings returns every reason why the installation cannot work here, the most fundamental first;
 // each is a [fault.Unfit] with a hint, save for a constraint in need that makes no sense.
 // Where one directory is the cause of several, it is named once.
-func (f Facts) Refusals(need Need) []*fault.Error {
+func (f Facts) Findings(need Need) []Finding {
 	var r refusals
 	if f.Architecture == "" {
-		r.add("run it on amd64 or arm64", "architecture %q: there are no packages to start from", f.GOARCH)
+		r.add(Architecture, "run it on amd64 or arm64", "architecture %q: there are no packages to start from", f.GOARCH)
 	}
 	f.refuseKernel(&r, need.Kernel)
 	if f.Occupied == Foreign {
@@ -39,10 +67,10 @@ func (f Facts) Refusals(need Need) []*fault.Error {
 	return r
 }
 
-type refusals []*fault.Error
+type refusals []Finding
 
-func (r *refusals) add(hint, format string, args ...any) {
-	*r = append(*r, fault.New(fault.Unfit, fmt.Errorf(format, args...), hint))
+func (r *refusals) add(about Subject, hint, format string, args ...any) {
+	*r = append(*r, Finding{about, fault.New(fault.Unfit, fmt.Errorf(format, args...), hint)})
 }
 
 func (f Facts) refuseKernel(r *refusals, constraint string) {
@@ -51,23 +79,23 @@ func (f Facts) refuseKernel(r *refusals, constraint string) {
 	}
 	want, err := version.NewConstraint(constraint)
 	if err != nil {
-		*r = append(*r, fault.New(fault.General, fmt.Errorf("kernel constraint %q: %w", constraint, err), ""))
+		*r = append(*r, Finding{KernelAge, fault.New(fault.General, fmt.Errorf("kernel constraint %q: %w", constraint, err), "")})
 		return
 	}
 	have, err := ParseKernel(f.Kernel.Release)
 	if err != nil {
-		r.add("run it on Linux "+constraint, "kernel: %w", err)
+		r.add(KernelAge, "run it on Linux "+constraint, "kernel: %w", err)
 		return
 	}
 	if !want.Check(have) {
-		r.add("run it on a host with a newer kernel", "kernel %q: Linux %s is needed", f.Kernel.Release, constraint)
+		r.add(KernelAge, "run it on a host with a newer kernel", "kernel %q: Linux %s is needed", f.Kernel.Release, constraint)
 	}
 }
 
 func (f Facts) refuseForeign(r *refusals) {
 	store, _ := f.Place("store")
 	state, _ := f.Place("state")
-	r.add("choose another --prefix; or, if you can do without what is there, move it away",
+	r.add(Contents, "choose another --prefix; or, if you can do without what is there, move it away",
 		"store %q: something that bootstrap did not install is in it or in %q", store.Path, state.Path)
 }
 
@@ -85,7 +113,7 @@ func (p Place) refuse(r *refusals, seen map[string]bool) {
 	switch {
 	case p.ReadOnly:
 		if first("read-only") {
-			r.add(elsewhere, "%s %q: %q is mounted read-only", p.Noun, p.Path, p.Ancestor)
+			r.add(Directories, elsewhere, "%s %q: %q is mounted read-only", p.Noun, p.Path, p.Ancestor)
 		}
 		return
 	case !p.Writable:
@@ -93,15 +121,15 @@ func (p Place) refuse(r *refusals, seen map[string]bool) {
 			return
 		}
 		if p.Exists {
-			r.add(elsewhere, "%s %q: cannot be written to: %s", p.Noun, p.Path, p.Reason)
+			r.add(Directories, elsewhere, "%s %q: cannot be written to: %s", p.Noun, p.Path, p.Reason)
 		} else {
-			r.add(elsewhere+fmt.Sprintf("; or have somebody who may make it yours do so: %q", p.Path),
+			r.add(Directories, elsewhere+fmt.Sprintf("; or have somebody who may make it yours do so: %q", p.Path),
 				"%s %q: cannot be created in %q: %s", p.Noun, p.Path, p.Ancestor, p.Reason)
 		}
 		return
 	}
 	if p.NoExec && executes[p.Noun] && first("noexec") {
-		r.add(elsewhere, "%s %q: %q is mounted noexec, and programs must run from there", p.Noun, p.Path, p.Ancestor)
+		r.add(Directories, elsewhere, "%s %q: %q is mounted noexec, and programs must run from there", p.Noun, p.Path, p.Ancestor)
 	}
 }
 
@@ -145,12 +173,12 @@ func (d *demand) refuse(r *refusals) {
 		return // refused already
 	}
 	if p.TotalBytes > 0 && p.FreeBytes < d.bytes {
-		r.add(fmt.Sprintf("free %s there, or choose another %s", Size(d.bytes-p.FreeBytes), p.Flag),
+		r.add(Bytes, fmt.Sprintf("free %s there, or choose another %s", Size(d.bytes-p.FreeBytes), p.Flag),
 			"%s %q: too little disk: %s needed, %s free, %s missing",
 			what, p.Path, Size(d.bytes), Size(p.FreeBytes), Size(d.bytes-p.FreeBytes))
 	}
 	if p.TotalInodes > 0 && p.FreeInodes < d.inodes {
-		r.add(fmt.Sprintf("remove %d files there, or choose another %s", d.inodes-p.FreeInodes, p.Flag),
+		r.add(Inodes, fmt.Sprintf("remove %d files there, or choose another %s", d.inodes-p.FreeInodes, p.Flag),
 			"%s %q: too few inodes: %d needed, %d free, %d missing",
 			what, p.Path, d.inodes, p.FreeInodes, d.inodes-p.FreeInodes)
 	}

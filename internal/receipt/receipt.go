@@ -18,6 +18,9 @@ import (
 // A field that is added, renamed or given another meaning makes a new version.
 const Version = 1
 
+// Runtime is the mode of a prefix whose Nix was made for another store directory.
+const Runtime = "runtime"
+
 // Receipt is what was installed in one prefix.
 type Receipt struct {
 	Version    int           `json:"version"`
@@ -26,7 +29,8 @@ type Receipt struct {
 	Installer  string        `json:"installer"` // version of the installer that wrote it
 	Layout     prefix.Layout `json:"layout"`
 	NixVersion string        `json:"nix_version"`
-	Mode       string        `json:"mode,omitempty"` // which way was gone, where there is more than one
+	Mode       string        `json:"mode,omitempty"`     // [Runtime], or nothing where the Nix is native
+	Diverted   string        `json:"diverted,omitempty"` // the store directory Nix knows, where the files lie elsewhere
 	LockDigest string        `json:"lock_digest"`
 	Stages     []Stage       `json:"stages"` // in the order they ran
 	Made       []Made        `json:"made"`   // in the order it was made; uninstall goes backwards

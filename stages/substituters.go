@@ -1,0 +1,66 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"bootstrap/internal/event"
+	"bootstrap/internal/nixconf"
+)
+
+// foundConf asks for what nix.conf depends on and renders it. What it was told goes into out.
+func (r *installation) foundConf(ctx context.Context, stage string, out outputs) ([]byte, error) {
+	reason, err := r.askUpstream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out["substituters"] = nixconf.Public().URL
+	if reason != "" {
+		out["substituters"] = ""
+		r.emit(event.Note, stage, "no cache is set for sources: "+reason)
+	}
+	return r.nixConf(r.known(Host), reason)
+}
+
+// nixConf renders nix.conf from what trying out the sandbox and the cache came to.
+func (r *installation) nixConf(host outputs, reason string) ([]byte, error) {
+	o := nixconf.Options{
+		Layout: r.layout, Sandbox: host["sandbox"] == "true", SandboxReason: host["reason"],
+		Runtime: r.Runtime, FilterSyscalls: true, SubstitutersReason: reason, NoWAL: !r.wal(),
+	}
+	if reason == "" {
+		o.Substituters = []nixconf.Substituter{nixconf.Public()}
+	}
+	if r.Runtime {
+		o.SandboxShell = r.hostShellPath()
+	}
+	return nixconf.Render(o)
+}
+
+// askUpstream asks the upstream cache who it is, and returns why it cannot be used; "" if it can.
+func (r *installation) askUpstream(ctx context.Context) (string, error) {
+	u, err := url.Parse(nixconf.Public().URL)
+	if err != nil {
+		return "", err
+	}
+	u.RawQuery = ""
+	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(limited, http.MethodGet, u.JoinPath("nix-cache-info").String(), nil)
+	if err != nil {
+		return "", err
+	}
+	client := http.Client{Transport: r.Transport}
+	reply, err := client.Do(req)
+	if err != nil {
+		return u.Host + " was not reached when this was written", ctx.Err()
+	}
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusOK {
+		return fmt.Sprintf("%s answered %s when this was written", u.Host, reply.Status), nil
+	}
+	return "", nil
+}
