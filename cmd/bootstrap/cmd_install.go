@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 
+	"bootstrap/internal/doctor"
 	"bootstrap/internal/fault"
 	"bootstrap/internal/probe"
 	"bootstrap/internal/prompt"
+	"bootstrap/internal/receipt"
 	"bootstrap/stages"
 )
 
@@ -25,7 +27,7 @@ func install(ctx context.Context, m machine, f *installFlags) error {
 	defer view.Close()
 	o.Sink = view
 	o.Confirm = func(ctx context.Context, p *stages.Plan) error {
-		return confirm(ctx, m, f, p)
+		return consent(ctx, m, f, p, view)
 	}
 	res, err := stages.Execute(ctx, o)
 	if err != nil {
@@ -37,10 +39,11 @@ func install(ctx context.Context, m machine, f *installFlags) error {
 	return finished(m, f, res)
 }
 
-// confirm shows the plan and asks whether to go on.
-func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan) error {
+// confirm shows the plan, and what the checks warn of, and asks whether to go on.
+func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan, looked []doctor.Check) error {
 	if !f.json {
 		printPlan(m.stderr, p)
+		printWarnings(m.stderr, looked)
 	}
 	if f.yes {
 		return nil
@@ -82,12 +85,20 @@ func finished(m machine, f *installFlags, res *stages.Result) error {
 	}
 	l := res.Receipt.Layout
 	if res.Nothing {
-		fmt.Fprintf(m.stderr, "Nix %s is complete in %s; nothing to do.\n", res.Receipt.NixVersion, l.Store)
+		fmt.Fprintf(m.stderr, "Nix %s is complete in %s%s; nothing to do.\n", res.Receipt.NixVersion, l.Store, byOptions(res.Receipt.Mode))
 	} else {
-		fmt.Fprintf(m.stderr, "\nNix %s lives in %s.\n", res.Receipt.NixVersion, l.Store)
+		fmt.Fprintf(m.stderr, "\nNix %s lives in %s%s.\n", res.Receipt.NixVersion, l.Store, byOptions(res.Receipt.Mode))
 	}
 	fmt.Fprint(m.stderr, "\nTo use it in this shell:\n\n")
 	fmt.Fprintf(m.stdout, "    . %s\n", quoted(l.EnvFile("sh")))
+	if res.Receipt.Mode == receipt.Runtime {
+		next := afterRuntime
+		if res.Receipt.Diverted != "" {
+			next = afterDiverted
+		}
+		fmt.Fprintf(m.stderr, next, storeOf(l, res.Receipt.Diverted), quoted(l.Store))
+		return nil
+	}
 	fmt.Fprintf(m.stderr, `
 Then, for example:
 
@@ -99,13 +110,43 @@ again with --shell-hook. To take all of it away: bootstrap uninstall --prefix %s
 	return nil
 }
 
+// afterRuntime is what a person is told of a prefix in runtime mode, afterDiverted that of one
+// whose files lie elsewhere.
+const afterRuntime = `
+Then, for example:
+
+    nix eval --expr builtins.storeDir
+
+which says %s. There is no compiler and no package set; the same command without --runtime
+compiles both, and a Nix that needs no options, around what is in the store by then.
+To take all of it away: bootstrap uninstall --prefix %s
+`
+
+const afterDiverted = `
+Then, for example:
+
+    nix eval --expr builtins.storeDir
+
+which says %s. Links that nix makes point there; to run here what was built, use "nix shell" or
+"nix run", which show the files at that place. To take all of it away: bootstrap uninstall --prefix %s
+`
+
 // explain says at length what the plan is about.
 func explain(w io.Writer, p *stages.Plan) {
-	fmt.Fprintf(w, `
+	if p.Mode == receipt.Runtime {
+		fmt.Fprintf(w, `
+A Nix of Debian is unpacked, made to find its own libraries, and started with options that say
+where the store is, by small programs in its place. Nothing is compiled, and nothing that is
+built later on depends on how: the plain command makes a native Nix of the prefix whenever you like.
+
+`)
+	} else {
+		fmt.Fprintf(w, `
 The store directory is compiled into Nix, and every store path depends on it. A Nix for %s can
 therefore not be downloaded; it is compiled, here:
 
 `, p.Layout.Store)
+	}
 	for _, s := range p.Stages {
 		if !s.Done {
 			fmt.Fprintf(w, "  %-10s %s\n", s.Name, s.Does)
@@ -116,6 +157,9 @@ Everything is downloaded from a Debian mirror and checked against digests that a
 program. Nothing is written but below the directories of the plan and the cache of downloads; no
 file of the system is changed, and no start-up file of your shell without --shell-hook.
 It can be interrupted at any time; the same command goes on from there.
-The disk space is for the compiler, which stays for later builds (%s), and for the build itself.
-`+"\n", probe.Size(p.KeepBytes))
+`)
+	if p.Mode != receipt.Runtime {
+		fmt.Fprintf(w, "The disk space is for the compiler, which stays for later builds (%s), and for the build itself.\n", probe.Size(p.KeepBytes))
+	}
+	fmt.Fprintln(w)
 }

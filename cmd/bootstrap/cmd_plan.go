@@ -8,9 +8,12 @@ import (
 	"os"
 	"time"
 
+	"bootstrap/internal/doctor"
 	"bootstrap/internal/mirror"
+	"bootstrap/internal/prefix"
 	"bootstrap/internal/probe"
 	"bootstrap/internal/progress"
+	"bootstrap/internal/receipt"
 	"bootstrap/stages"
 
 	"github.com/spf13/cobra"
@@ -40,14 +43,25 @@ func dryRun(ctx context.Context, m machine, o stages.Options, asJSON bool) error
 	if err != nil {
 		return err
 	}
+	looked := doctor.Look(ctx, examination(m, o, p))
 	if asJSON {
-		if err := printJSON(m.stdout, p); err != nil {
+		if err := printJSON(m.stdout, planned{p, looked}); err != nil {
 			return err
 		}
 	} else {
 		printPlan(m.stdout, p)
+		printWarnings(m.stdout, looked)
 	}
-	return p.Err()
+	if err := p.Err(); err != nil {
+		return err
+	}
+	return doctor.Err(looked)
+}
+
+// planned is what `plan --json` prints.
+type planned struct {
+	*stages.Plan
+	Checks []doctor.Check `json:"checks"` // those that write nothing
 }
 
 // printPlan prints a plan for people.
@@ -55,7 +69,7 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-14s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	fmt.Fprintf(w, "\nNix %s for %s\n\n", p.NixVersion, p.Layout.Store)
+	fmt.Fprintf(w, "\nNix %s for %s%s\n\n", p.NixVersion, storeOf(p.Layout, p.Diverted), byOptions(p.Mode))
 	for _, d := range p.Layout.Main() {
 		line(d.Noun, "%s", d.Path)
 	}
@@ -84,6 +98,21 @@ func printPlan(w io.Writer, p *stages.Plan) {
 		fmt.Fprintf(w, "  %-14s %s%s\n", s.Name, s.Does, standing(s))
 	}
 	fmt.Fprintln(w)
+}
+
+// storeOf returns the store directory that Nix knows.
+func storeOf(l prefix.Layout, diverted string) string {
+	if diverted != "" {
+		return diverted
+	}
+	return l.Store
+}
+
+func byOptions(mode string) string {
+	if mode == receipt.Runtime {
+		return ", by runtime options"
+	}
+	return ""
 }
 
 func standing(s stages.State) string {
