@@ -13,6 +13,7 @@ import (
 type machine struct {
 	args    []string // without the program's name
 	getenv  func(string) string
+	environ func() []string
 	stdin   *os.File
 	stdout  io.Writer
 	stderr  *os.File
@@ -26,7 +27,7 @@ func host() machine {
 	program, _ := os.Executable()
 	cwd, _ := os.Getwd()
 	return machine{
-		args: os.Args[1:], getenv: os.Getenv,
+		args: os.Args[1:], getenv: os.Getenv, environ: os.Environ,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		program: program, cwd: cwd, now: time.Now, root: os.DirFS("/"),
 	}

@@ -125,7 +125,8 @@ If the path does not end in "store", the store directory is DIR/store.`,
 	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitCodes)
 	f.register(cmd.Flags())
 	cmd.AddCommand(
-		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), procCommand(),
+		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), doctorCommand(m), tryCommand(m), procCommand(),
+		envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)
 	return cmd
 }
