@@ -23,11 +23,7 @@ func configureStage() stage {
 	return stage{
 		name: Configure, does: "write nix.conf and the files for shells",
 		inputs: func(r *installation) (any, error) {
-			conf, err := r.nixConf(outputs{}, "")
-			if err != nil {
-				return nil, err
-			}
-			env, err := shellenv.Files(r.layout)
+			conf, env, err := r.confInputs()
 			if err != nil {
 				return nil, err
 			}
@@ -35,16 +31,11 @@ func configureStage() stage {
 			if err != nil {
 				return nil, err
 			}
-			return []any{string(conf), env, sums}, nil
+			return []any{conf, env, sums}, nil
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
-			for name, sum := range out {
-				if strings.HasPrefix(name, "/") && fileDigest(name) != sum {
-					return false
-				}
-			}
 			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.extraAuthorities())
-			return asked && r.havePackages() && exists(r.layout.BuildDir()) &&
+			return filesIntact(out) && asked && r.havePackages() && exists(r.layout.BuildDir()) &&
 				r.rooted(r.known(Toolchain), toolAttributes()...) && r.rooted(r.known(Native), "nix")
 		},
 		build: (*installation).configure,
@@ -76,11 +67,8 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	files = append(files,
 		shellenv.File{Path: l.NixConf(), Content: conf, Mode: 0o644},
 		shellenv.File{Path: l.Certificates(), Content: bundle, Mode: 0o644})
-	for _, f := range files {
-		if err := r.writeFile(Configure, f.Path, f.Content, f.Mode); err != nil {
-			return nil, err
-		}
-		out[f.Path] = fileDigest(f.Path)
+	if err := r.writeFiles(Configure, files, out); err != nil {
+		return nil, err
 	}
 	if err := r.root(Configure, r.known(Toolchain), toolAttributes()...); err != nil {
 		return nil, err
@@ -92,6 +80,37 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// confInputs returns what nix.conf and the files for shells are made from, as part of a key.
+func (r *installation) confInputs() (conf string, env []shellenv.File, err error) {
+	text, err := r.nixConf(outputs{}, "")
+	if err != nil {
+		return "", nil, err
+	}
+	env, err = shellenv.Files(r.layout)
+	return string(text), env, err
+}
+
+// writeFiles writes files, and puts the digest of each into the output of the stage.
+func (r *installation) writeFiles(stage string, files []shellenv.File, out outputs) error {
+	for _, f := range files {
+		if err := r.writeFile(stage, f.Path, f.Content, f.Mode); err != nil {
+			return err
+		}
+		out[f.Path] = fileDigest(f.Path)
+	}
+	return nil
+}
+
+// filesIntact reports whether the files that writeFiles wrote are as they were.
+func filesIntact(out outputs) bool {
+	for name, sum := range out {
+		if strings.HasPrefix(name, "/") && fileDigest(name) != sum {
+			return false
+		}
+	}
+	return true
 }
 
 // certificates returns the authorities the prefix trusts: Debian's, and what the user adds.

@@ -31,11 +31,7 @@ func runtimeStage() stage {
 	return stage{
 		name: Runtime, does: "point it at the prefix by its options",
 		inputs: func(r *installation) (any, error) {
-			conf, err := r.nixConf(outputs{}, "")
-			if err != nil {
-				return nil, err
-			}
-			env, err := shellenv.Files(r.layout)
+			conf, env, err := r.confInputs()
 			if err != nil {
 				return nil, err
 			}
@@ -43,15 +39,10 @@ func runtimeStage() stage {
 			if err != nil {
 				return nil, err
 			}
-			return []any{string(conf), env, programs, r.digests(r.lock.For(r.arch, lock.CACert))}, nil
+			return []any{conf, env, programs, r.digests(r.lock.For(r.arch, lock.CACert))}, nil
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
-			for name, sum := range out {
-				if strings.HasPrefix(name, "/") && fileDigest(name) != sum {
-					return false
-				}
-			}
-			return exists(out["nix"]) && linksTo(r.layout.DefaultProfile(), r.layout.RuntimeDir()) &&
+			return filesIntact(out) && exists(out["nix"]) && linksTo(r.layout.DefaultProfile(), r.layout.RuntimeDir()) &&
 				exists(r.layout.BuildDir()) && (!r.ShellHook || out["hooked"] == "true")
 		},
 		build: (*installation).makeRuntime,
@@ -151,11 +142,8 @@ func (r *installation) makeRuntime(ctx context.Context) (outputs, error) {
 	if err := freshTree(l.RuntimeDir()); err != nil {
 		return nil, err
 	}
-	for _, f := range files {
-		if err := r.writeFile(Runtime, f.Path, f.Content, f.Mode); err != nil {
-			return nil, err
-		}
-		out[f.Path] = fileDigest(f.Path)
+	if err := r.writeFiles(Runtime, files, out); err != nil {
+		return nil, err
 	}
 	if err := r.mkdir(Runtime, journal.Directory, l.BuildDir(), 0o755); err != nil {
 		return nil, err
