@@ -7,16 +7,19 @@ import (
 	"testing"
 )
 
-// TestEndToEnd installs three times from one seed.
+// TestEndToEnd installs from one seed, as often as it takes.
 //
 // The first installation is what a person does with a checkout, and is measured while nothing
-// else runs. All that can be asked of a prefix is asked of it. Then it is removed, and the second
-// one takes its place: as root without a sandbox, killed in every stage. It has to end with the
-// same bytes. The third one, in a HOME, runs beside them.
+// else runs. All that can be asked of a prefix is asked of it, while a second one is made in a
+// HOME. Then the two live together for a while. In the end they are removed, and another takes
+// the place of the first: as root without a sandbox, killed in every stage. It has to end with
+// the same bytes.
 func TestEndToEnd(t *testing.T) {
 	w := newWorld(t)
 	first := &place{w: w, store: filepath.Join(w.parent, "store"), home: w.home(t, "first"), account: w.user}
-	before := w.before(t, first)
+	home := inHome(t, w)
+	before, beforeHome := w.before(t, first), w.before(t, home)
+	var bytes map[string]pathInfo
 
 	t.Run("install", func(t *testing.T) { testInstall(t, first) })
 	t.Run("again", func(t *testing.T) { testAgain(t, first) })
@@ -24,7 +27,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Run("prefix", func(t *testing.T) {
 			t.Parallel()
 			needs(t, first)
-			bytes := first.pathInfos(t, "--all")
+			bytes = first.pathInfos(t, "--all")
 			t.Run("shells", func(t *testing.T) { testShells(t, first) })
 			t.Run("enter", func(t *testing.T) { testEnter(t, first) })
 			t.Run("closure", func(t *testing.T) { testClosure(t, first) })
@@ -33,17 +36,10 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("verify", func(t *testing.T) { testVerify(t, first) })
 			t.Run("rebuild", func(t *testing.T) { testRebuild(t, first) })
 			t.Run("collect", func(t *testing.T) { testCollect(t, first) })
-			t.Run("uninstall", func(t *testing.T) { testUninstall(t, first, before) })
-			second := &place{
-				w: w, store: first.store, home: w.home(t, "second"),
-				account: self(t), change: cannotSandbox(self(t)),
-			}
-			t.Run("killed", func(t *testing.T) { testKilled(t, second, bytes) })
-			t.Run("unsandboxed", func(t *testing.T) { testUnsandboxed(t, second) })
 		})
 		t.Run("home", func(t *testing.T) {
 			t.Parallel()
-			testHome(t, w)
+			testHome(t, home)
 		})
 		t.Run("diverted", func(t *testing.T) {
 			t.Parallel()
@@ -54,6 +50,16 @@ func TestEndToEnd(t *testing.T) {
 			testMirrors(t, w)
 		})
 	})
+	t.Run("end", func(t *testing.T) {
+		t.Run("prefix", func(t *testing.T) { testUninstall(t, first, before) })
+		t.Run("home", func(t *testing.T) { testUninstallHome(t, home, beforeHome) })
+	})
+	second := &place{
+		w: w, store: first.store, home: w.home(t, "second"),
+		account: self(t), change: cannotSandbox(self(t)),
+	}
+	t.Run("killed", func(t *testing.T) { testKilled(t, second, bytes) })
+	t.Run("unsandboxed", func(t *testing.T) { testUnsandboxed(t, second) })
 }
 
 // needs ends a test whose prefix is not there.

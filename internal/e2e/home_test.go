@@ -18,9 +18,9 @@ import (
 // longest is the length of the prefix below HOME, in bytes.
 const longest = 60
 
-// testHome installs below a HOME, at the end of a long path, in runtime mode first and then with
-// everything that can be asked for.
-func testHome(t *testing.T, w *world) {
+// inHome returns a place below a HOME, at the end of a long path.
+func inHome(t *testing.T, w *world) *place {
+	t.Helper()
 	p := &place{w: w, home: w.home(t, "h"), account: w.user}
 	pad := longest - len(p.home) - len("//store")
 	if pad < 1 {
@@ -30,10 +30,11 @@ func testHome(t *testing.T, w *world) {
 	if len(p.store) != longest {
 		t.Fatalf("%q has %d bytes", p.store, len(p.store))
 	}
-	before, err := takeManifest(p.home)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return p
+}
+
+// testHome installs in runtime mode first, and then with everything that can be asked for.
+func testHome(t *testing.T, p *place) {
 	built := testRuntime(t, p)
 	run := p.install("", "--shell-hook", "--build-hello").start(t)
 	p.await(t, run, "toolchain", 0)
@@ -46,14 +47,13 @@ func testHome(t *testing.T, w *world) {
 	p.works(t, "in-home")
 	built.kept(t, p)
 	t.Run("login shells", func(t *testing.T) { testLoginShells(t, p) })
+}
 
-	r = p.program("uninstall", "--yes").run(t).want(t, 0)
+func testUninstallHome(t *testing.T, p *place, before trees) {
+	needs(t, p)
+	r := p.program("uninstall", "--yes").run(t).want(t, 0)
 	t.Logf("measured: uninstall below HOME: %s", r.took.Round(time.Millisecond))
-	after, err := takeManifest(p.home)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(before, after); diff != "" {
+	if diff := cmp.Diff(before.home, p.w.before(t, p).home); diff != "" {
 		t.Errorf("HOME is not as it was (-before +after):\n%s", diff)
 	}
 }

@@ -69,7 +69,7 @@ func testKilled(t *testing.T, p *place, want map[string]pathInfo) {
 		b.strike(t, p)
 	}
 	p.install("").run(t).want(t, 0)
-	t.Logf("measured: installation with %d blows, beside another: %s", len(blows()), time.Since(begin).Round(time.Second))
+	t.Logf("measured: installation with %d blows: %s", len(blows()), time.Since(begin).Round(time.Second))
 	p.logStages(t)
 
 	if got := p.output(t, "host", "sandbox"); got != "false" {
