@@ -77,7 +77,7 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
 	o.Installer, o.Command = programVersion(), "bootstrap "+strings.Join(redacted(m.args), " ")
-	o.Run = fmt.Sprintf("%s-%d", m.now().UTC().Format("20060102T150405"), os.Getpid())
+	o.Run = runName(m)
 	o.Crash = crash(m)
 	return o, nil
 }
@@ -189,4 +189,9 @@ func (m machine) cacheDir(flag string) (string, error) {
 	}
 	return "", fault.New(fault.Usage, errors.New("no directory for downloads: neither HOME nor XDG_CACHE_HOME is set"),
 		"say where with --cache-dir")
+}
+
+// runName names this run in the journal.
+func runName(m machine) string {
+	return fmt.Sprintf("%s-%d", m.now().UTC().Format("20060102T150405"), os.Getpid())
 }

@@ -35,6 +35,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("status", func(t *testing.T) { testStatus(t, first) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, first) })
 			t.Run("rebuild", func(t *testing.T) { testRebuild(t, first) })
+			t.Run("gc", func(t *testing.T) { testGC(t, first) })
 			t.Run("collect", func(t *testing.T) { testCollect(t, first) })
 		})
 		t.Run("home", func(t *testing.T) {
