@@ -180,13 +180,14 @@ func TestShellsBelow(t *testing.T) {
 	outer := shells()[0].run(t, start, "dump before", shells()[0].sourcing(l), "dump active")
 	each(t, func(t *testing.T, s shell) {
 		got := s.run(t, outer["active"], s.sourcing(l), "dump twice", s.sourcing(other), "bootstrap_deactivate", "dump after")
+		active, before := maps.Clone(outer["active"]), maps.Clone(outer["before"]) // the shells share them
 		for _, shellOwn := range []string{"SHLVL", "PWD", "OLDPWD", "HOST", "HOSTTYPE", "VENDOR", "OSTYPE", "MACHTYPE", "LOGNAME", "USER", "GROUP", "NLSPATH"} {
-			for _, e := range []env{got["twice"], got["after"], outer["active"], outer["before"]} {
+			for _, e := range []env{got["twice"], got["after"], active, before} {
 				delete(e, shellOwn)
 			}
 		}
-		same(t, "sourced once more", outer["active"], got["twice"])
-		same(t, "left by way of another prefix", outer["before"], got["after"])
+		same(t, "sourced once more", active, got["twice"])
+		same(t, "left by way of another prefix", before, got["after"])
 	})
 }
 
