@@ -17,7 +17,8 @@ func testEnter(t *testing.T, p *place) {
 		c := p.program()
 		c.argv = append([]string{p.w.program, args[0], "--prefix", p.store}, args[1:]...)
 		c.env = append(c.env, "NIX_STORE=/poisoned/store", "NIX_STORE_DIR=/poisoned/store", "NIX_STATE_DIR=/poisoned/state",
-			"NIX_REMOTE=daemon", "PATH=/usr/bin:/bin")
+			"NIX_REMOTE=daemon", "PATH=/usr/bin:/bin",
+			"HISTFILE=/dev/null") // where bash would leave what was typed, in a HOME that is compared
 		return c
 	}
 	for name, c := range map[string]command{
