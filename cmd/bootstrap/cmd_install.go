@@ -26,10 +26,16 @@ func install(ctx context.Context, m machine, f *installFlags) error {
 	view := newView(m, viewOptions{json: f.json, verbose: f.verbose})
 	defer view.Close()
 	o.Sink = view
+	begun := false
 	o.Confirm = func(ctx context.Context, p *stages.Plan) error {
-		return consent(ctx, m, f, p, view)
+		err := consent(ctx, m, f, p, view)
+		begun = err == nil
+		return err
 	}
 	res, err := stages.Execute(ctx, o)
+	if err == nil || begun {
+		listPrefix(ctx, m, o.Layout, view)
+	}
 	if err != nil {
 		return err
 	}
@@ -154,8 +160,9 @@ therefore not be downloaded; it is compiled, here:
 	}
 	fmt.Fprintf(w, `
 Everything is downloaded from a Debian mirror and checked against digests that are built into this
-program. Nothing is written but below the directories of the plan and the cache of downloads; no
-file of the system is changed, and no start-up file of your shell without --shell-hook.
+program. Nothing is written but below the directories of the plan, the cache of downloads, and a line
+in the list of your prefixes, which `+"`bootstrap list`"+` reads; no file of the system is changed, and no
+start-up file of your shell without --shell-hook.
 It can be interrupted at any time; the same command goes on from there.
 `)
 	if p.Mode != receipt.Runtime {

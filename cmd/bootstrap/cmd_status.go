@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"bootstrap/internal/fault"
+	"bootstrap/internal/journal"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/prefix"
-	"bootstrap/internal/probe"
-	"bootstrap/internal/progress"
 	"bootstrap/internal/receipt"
 	"bootstrap/stages"
 
@@ -26,6 +23,8 @@ type status struct {
 	Receipt  *receipt.Receipt `json:"receipt,omitempty"`
 	Usage    []stages.Usage   `json:"usage"`
 	Warnings []string         `json:"warnings,omitempty"`
+	LastGC   *lastGC          `json:"last_gc,omitempty"` // of `bootstrap gc`; none if there was none
+	Drift    []drift          `json:"drift,omitempty"`   // what is not as it was made
 }
 
 func statusCommand(m machine) *cobra.Command {
@@ -71,6 +70,14 @@ func showStatus(ctx context.Context, m machine, f *stateFlags) error {
 	if at.damaged != nil {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%v; %s", at.damaged, fault.HintOf(at.damaged)))
 	}
+	history, err := journal.Load(at.layout.Journal())
+	if err != nil {
+		return err
+	}
+	s.LastGC = lastCollection(history)
+	s.Drift = records{
+		layout: at.layout, history: history, receipt: at.receipt, runtime: p.Mode == receipt.Runtime,
+	}.drifted()
 	if s.Usage, err = stages.Measure(ctx, at.layout); err != nil {
 		return err
 	}
@@ -95,41 +102,4 @@ func ownLock(l prefix.Layout, other *lock.Lock) *lock.Lock {
 		return other
 	}
 	return own
-}
-
-func printStatus(w io.Writer, p *stages.Plan, s status) {
-	fmt.Fprintf(w, "\n%-14s %s\n", "store", p.Layout.Store)
-	if s.Receipt != nil {
-		fmt.Fprintf(w, "%-14s %s, installed %s by bootstrap %s\n", "nix", s.Receipt.NixVersion,
-			s.Receipt.Created.Format(time.DateOnly), s.Receipt.Installer)
-	}
-	state := "complete"
-	switch {
-	case s.Complete:
-	case s.Receipt != nil:
-		state = "not complete any more: what differs, by a change or another bootstrap, is made anew by the same command"
-	default:
-		state = "not complete; the same command as before goes on"
-	}
-	fmt.Fprintf(w, "%-14s %s\n\n", "state", state)
-	for _, st := range s.Stages {
-		mark, took := "not done", ""
-		if st.Done {
-			mark = "done"
-		}
-		if s.Receipt != nil {
-			if r, ok := s.Receipt.Stage(st.Name); ok {
-				if !st.Done {
-					mark = "differs"
-				}
-				took = progress.FormatDuration(time.Duration(r.Seconds * float64(time.Second)))
-			}
-		}
-		fmt.Fprintf(w, "  %-12s %-10s %8s  %s\n", st.Name, mark, took, st.Outputs["nix"])
-	}
-	fmt.Fprintln(w)
-	for _, u := range s.Usage {
-		fmt.Fprintf(w, "  %-12s %10s  %7d files  %s\n", u.What, probe.Size(u.Bytes), u.Files, u.Path)
-	}
-	fmt.Fprintln(w)
 }

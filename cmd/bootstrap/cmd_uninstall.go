@@ -79,6 +79,11 @@ func remove(ctx context.Context, m machine, f *uninstallFlags) error {
 	if report == nil {
 		return err
 	}
+	if err == nil {
+		if warning := unlistPrefix(ctx, m, removal.Layout); warning != "" {
+			report.Warnings = append(report.Warnings, warning)
+		}
+	}
 	if err == nil && f.cache && cached != nil {
 		err = cached.remove()
 	}

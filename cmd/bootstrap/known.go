@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"bootstrap/internal/event"
+	"bootstrap/internal/fault"
+	"bootstrap/internal/prefix"
+	"bootstrap/internal/registry"
+)
+
+// registry returns the file that lists the prefixes of this account.
+func (m machine) registry() (registry.File, error) {
+	return registry.Place(m.getenv("HOME"), m.getenv("XDG_STATE_HOME"))
+}
+
+// known returns the prefixes of this account, each as it is now, and the one in the environment.
+func (m machine) known() ([]registry.Entry, error) {
+	file, err := m.registry()
+	list := registry.List{}
+	if err == nil { // else there is nobody to have a list
+		if list, err = file.Load(); err != nil {
+			return registry.Survey(list, m.getenv(prefixVariable)), err
+		}
+	}
+	return registry.Survey(list, m.getenv(prefixVariable)), nil
+}
+
+// listPrefix puts a prefix into the list, if anything was recorded of it. That it cannot is no
+// reason for an installation to fail: it is told to the sink.
+func listPrefix(ctx context.Context, m machine, l prefix.Layout, sink event.Sink) {
+	if registry.Look(l.Store).State == registry.Gone {
+		return // nothing was written
+	}
+	file, err := m.registry()
+	if err == nil {
+		// An installation that was interrupted is to be found, too.
+		err = file.Add(context.WithoutCancel(ctx), l.Store)
+	}
+	if err != nil {
+		sink.Emit(event.Event{Time: m.now(), Kind: event.Warn, Text: unlisted(err)})
+	}
+}
+
+// unlistPrefix takes a prefix out of the list, and returns what to say if it could not.
+func unlistPrefix(ctx context.Context, m machine, l prefix.Layout) (warning string) {
+	file, err := m.registry()
+	if err != nil {
+		return "" // it is in no list
+	}
+	if err := file.Remove(ctx, l.Store); err != nil {
+		return unlisted(err)
+	}
+	return ""
+}
+
+func unlisted(err error) string {
+	text := fmt.Sprintf("`bootstrap list` is not up to date: %v", err)
+	if hint := fault.HintOf(err); hint != "" {
+		text += "; " + hint
+	}
+	return text
+}
