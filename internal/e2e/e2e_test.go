@@ -11,9 +11,9 @@ import (
 //
 // The first installation is what a person does with a checkout, and is measured while nothing
 // else runs. All that can be asked of a prefix is asked of it, while a second one is made in a
-// HOME. Then the two live together for a while. In the end they are removed, and another takes
-// the place of the first: as root without a sandbox, killed in every stage. It has to end with
-// the same bytes.
+// HOME. Then the two live together for a while. In the end the first is removed, and another takes
+// its place: as root without a sandbox, begun with the Nix in HOME, killed in every stage. It has
+// to end with the same bytes.
 func TestEndToEnd(t *testing.T) {
 	w := newWorld(t)
 	first := &place{w: w, store: filepath.Join(w.parent, "store"), home: w.home(t, "first"), account: w.user}
@@ -51,16 +51,16 @@ func TestEndToEnd(t *testing.T) {
 			testMirrors(t, w)
 		})
 	})
-	t.Run("end", func(t *testing.T) {
-		t.Run("prefix", func(t *testing.T) { testUninstall(t, first, before) })
-		t.Run("home", func(t *testing.T) { testUninstallHome(t, home, beforeHome) })
-	})
+	t.Run("isolation", func(t *testing.T) { testIsolation(t, first, home) })
+	t.Run("end", func(t *testing.T) { testUninstall(t, first, before) })
+	needs(t, home)
 	second := &place{
 		w: w, store: first.store, home: w.home(t, "second"),
-		account: self(t), change: cannotSandbox(self(t)),
+		account: self(t), change: cannotSandbox(self(t)), host: home.programPath(t, "nix"),
 	}
 	t.Run("killed", func(t *testing.T) { testKilled(t, second, bytes) })
 	t.Run("unsandboxed", func(t *testing.T) { testUnsandboxed(t, second) })
+	t.Run("end of home", func(t *testing.T) { testUninstallHome(t, home, beforeHome) })
 }
 
 // needs ends a test whose prefix is not there.

@@ -146,6 +146,20 @@ func (p *place) watch(t *testing.T, n *neighbours, c command, work, tmp string) 
 	return l
 }
 
+// writeTraceArgs are the options of strace(1) that parseWrites and parseTrace read the output of.
+// A system call with "?" in front may be missing on this architecture.
+func writeTraceArgs(file string) []string {
+	var names []string
+	for name := range writeCalls {
+		names = append(names, "?"+name)
+	}
+	slices.Sort(names)
+	return []string{
+		"strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "4096", "-e", "signal=none",
+		"-e", "trace=" + strings.Join(names, ",") + ",execve,execveat", "-o", file,
+	}
+}
+
 // foreign are the files of other Nixes, which no command of ours has a reason to open.
 func (n *neighbours) foreign() []string {
 	dirs := []string{"/nix", "/etc/nix", "/etc/xdg/nix"}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +59,13 @@ func testPatchesApply(t *testing.T, n *neighbours) {
 	}
 	if left := filesWith(t, scripts, nixVar); len(left) > 0 {
 		t.Errorf("%q is left in %q", nixVar, left)
+	}
+	colours := regexp.MustCompile(`\x1b\[[0-9;]*m`)
+	log := colours.ReplaceAllString(n.a.line(t, dir, "nix log "+n.a.native(t)).must(t), "")
+	for name, want := range map[string]bool{"libutil": true, "libutil-c": false, "libexpr-c": false} {
+		if strings.Contains(log, "Executing subproject "+name+" ") != want {
+			t.Errorf("the native nix was built with %s: %t, and should be: %t", name, !want, want)
+		}
 	}
 }
 

@@ -25,20 +25,6 @@ var writeCalls = map[string]string{
 	"link": "last", "linkat": "last", "symlink": "last", "symlinkat": "last",
 }
 
-// writeTraceArgs are the options of strace(1) that parseWrites and parseTrace read the output of.
-// A system call with "?" in front may be missing on this architecture.
-func writeTraceArgs(file string) []string {
-	var names []string
-	for name := range writeCalls {
-		names = append(names, "?"+name)
-	}
-	slices.Sort(names)
-	return []string{
-		"strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "4096", "-e", "signal=none",
-		"-e", "trace=" + strings.Join(names, ",") + ",execve,execveat", "-o", file,
-	}
-}
-
 var (
 	traced = regexp.MustCompile(`^(\d+)\s+(?:<\.\.\. )?(\w+)(\(| resumed>)(.*)`)
 	// A path among the arguments, with the directory that it is relative to before it.

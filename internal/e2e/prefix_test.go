@@ -23,6 +23,7 @@ type place struct {
 	home    string
 	account *account
 	change  func(*exec.Cmd) // of every command; may be nil
+	host    string          // a Nix to begin with, by its path; Debian's if empty
 }
 
 func (p *place) root() string         { return filepath.Dir(p.store) }
@@ -55,6 +56,9 @@ func (p *place) program(args ...string) command {
 // install returns the command that makes the prefix, ended by SIGKILL after the record of that
 // name in the journal, if there is one.
 func (p *place) install(crash string, args ...string) command {
+	if p.host != "" {
+		args = append(args, "--host", p.host)
+	}
 	c := p.program(append(args, "--yes")...)
 	if crash != "" {
 		c.env = append(c.env, "BOOTSTRAP_CRASH="+crash)
