@@ -22,10 +22,10 @@ func (o Options) links() Check {
 // modernShebang is how much of a #! line counts from Linux 5.1 on: BINPRM_BUF_SIZE less its NUL.
 const modernShebang = 255
 
-// spare is how many bytes more an interpreter's path may take than that of the package set's shell
+// spare is how many bytes more an interpreter's path may take than the longest of the package set
 // before it is worth a word: that of an interpreter in an environment of its own does, such as
-// /<digest>-python3-3.12.3-env/bin/python3.12 in place of /<digest>-toolchain/bin/bash.
-const spare = 16
+// /<digest>-python3-3.12.3-env/bin/python3.12 in place of /<digest>-toolchain/usr/bin/python3.
+const spare = 9
 
 // budgets says how long the paths of the prefix get. What is too long was refused with the prefix.
 func (o Options) budgets() Check {

@@ -31,6 +31,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("shells", func(t *testing.T) { testShells(t, first) })
 			t.Run("enter", func(t *testing.T) { testEnter(t, first) })
 			t.Run("closure", func(t *testing.T) { testClosure(t, first) })
+			t.Run("interpreters", func(t *testing.T) { testInterpreters(t, first) })
 			t.Run("trace", func(t *testing.T) { testTrace(t, first) })
 			t.Run("status", func(t *testing.T) { testStatus(t, first) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, first) })

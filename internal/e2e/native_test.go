@@ -3,6 +3,9 @@
 package e2e_test
 
 import (
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"bootstrap/internal/prefix"
 )
 
 // testShells uses the native nix as the README says, and without anything sourced.
@@ -70,6 +75,62 @@ func testClosure(t *testing.T, p *place) {
 	if files < 20 {
 		t.Errorf("only %d ELF files were found", files)
 	}
+}
+
+// testInterpreters holds the first line of every script of the toolchain to what internal/prefix
+// computes the longest path of a store from.
+func testInterpreters(t *testing.T, p *place) {
+	layout, err := prefix.Resolve(prefix.Options{Path: p.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	computed := ""
+	for _, b := range layout.Budgets() {
+		if strings.HasPrefix(b.Worst, "#!") {
+			computed = b.Worst
+		}
+	}
+	longest, where, scripts := "", "", 0
+	err = filepath.WalkDir(p.output(t, "toolchain", "toolchain"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		line, err := firstLine(path)
+		if err != nil || !strings.HasPrefix(line, "#!"+p.store+"/") {
+			return err
+		}
+		scripts++
+		if len(line) > len(longest) {
+			longest, where = line, path
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("measured: %d scripts in the toolchain, the longest first line has %d bytes: %s", scripts, len(longest), longest)
+	if scripts < 10 {
+		t.Errorf("only %d scripts were found", scripts)
+	}
+	if len(longest) != len(computed) {
+		t.Errorf("%s begins with %q, %d bytes; internal/prefix computes %d", where, longest, len(longest), len(computed))
+	}
+}
+
+// firstLine returns the first line of a file, as far as a kernel would read it.
+func firstLine(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head := make([]byte, 1024)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(head[:n]), "\n")
+	return line, nil
 }
 
 // trace runs a command under strace and returns what it opened or executed.

@@ -23,8 +23,9 @@ const (
 const (
 	// hashLen is how many characters the digest of a store path has.
 	hashLen = 32
-	// interpreter is the longest interpreter of a script in the package set.
-	interpreter = "toolchain/bin/bash"
+	// interpreter is the longest interpreter of a script in the package set:
+	// templates/packages/builders/toolchain.sh leaves no longer one.
+	interpreter = "toolchain/usr/bin/python3"
 	// buildDir is the last element of [Layout.BuildDir].
 	buildDir = "builds"
 	// buildSocket is a socket that an unsandboxed build makes in its directory;

@@ -233,7 +233,7 @@ func TestResolveAllowsLettersOfEveryScript(t *testing.T) {
 
 func TestResolveLength(t *testing.T) {
 	store := func(n int) string { return "/" + strings.Repeat("a", n-len("//store")) + "/store" }
-	for _, n := range []int{60, 67} {
+	for _, n := range []int{60, 66} {
 		if _, err := prefix.Resolve(prefix.Options{Path: store(n)}); err != nil {
 			t.Errorf("a store directory of %d bytes: %v", n, err)
 		}
@@ -248,9 +248,9 @@ func TestResolveLength(t *testing.T) {
 		options    prefix.Options
 		want, hint string
 	}{
-		{"one too many", prefix.Options{Path: store(68)}, "a socket would have 108 bytes and the limit is 107", "--prefix 1 byte shorter"},
-		{"many too many", prefix.Options{Path: store(100)}, "a socket would have 140 bytes", "--prefix 33 bytes shorter"},
-		{"state moved", prefix.Options{Path: store(74), StateDir: "/no-such-state"}, "a #! line would have 128 bytes and the limit is 127", "--prefix 1 byte"},
+		{"one too many", prefix.Options{Path: store(67)}, "a #! line would have 128 bytes and the limit is 127", "--prefix 1 byte shorter"},
+		{"many too many", prefix.Options{Path: store(100)}, "a #! line would have 161 bytes", "--prefix 34 bytes shorter"},
+		{"state moved", prefix.Options{Path: store(67), StateDir: "/no-such-state"}, "a #! line would have 128 bytes and the limit is 127", "--prefix 1 byte"},
 		{"a long state", prefix.Options{Path: "/opt/store", StateDir: "/" + strings.Repeat("b", 65)}, "a socket would have 108 bytes", "--state-dir 1 byte shorter"},
 	}
 	for _, tt := range tests {

@@ -76,6 +76,7 @@ done
 
 # Links and interpreter lines that name the root of a file system mean this directory.
 # They are listed first: a directory that changes while it is read may show an entry twice.
+# python3 is a link to python3.13, and shorter: a kernel before 5.1 reads 127 bytes of such a line.
 find . -type l >"$work/links"
 while read -r link; do
 	target=$(readlink "$link")
@@ -92,6 +93,7 @@ while read -r file; do
 	IFS= read -r line <"$file" 2>/dev/null || continue
 	case $line in
 	'#!/usr/bin/env '* | '#! /usr/bin/env '*) sed -i "1s|#! */usr/bin/env  *|#!$out/usr/bin/|" "$file" ;;
+	'#!/usr/bin/python3.'* | '#! /usr/bin/python3.'*) sed -i "1s|#! */usr/bin/python3\.[0-9]*|#!$out/usr/bin/python3|" "$file" ;;
 	'#!/usr/bin/'* | '#! /usr/bin/'*) sed -i "1s|#! */usr/bin/|#!$out/usr/bin/|" "$file" ;;
 	'#!/bin/'* | '#! /bin/'*) sed -i "1s|#! */bin/|#!$out/usr/bin/|" "$file" ;;
 	esac
