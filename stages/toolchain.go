@@ -11,6 +11,8 @@ import (
 	"bootstrap/internal/journal"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/nixcmd"
+	"bootstrap/internal/resolve"
+	"bootstrap/templates"
 )
 
 // toolAttributes are the attributes of the package set that the toolchain consists of.
@@ -69,6 +71,9 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
 	if err != nil {
 		return err
 	}
+	if err := r.vetSeed(ctx, cached); err != nil {
+		return err
+	}
 	dir := filepath.Join(r.layout.TmpDir(), "seed")
 	if err := freshTree(dir); err != nil {
 		return err
@@ -85,6 +90,20 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
 		return err
 	}
 	return os.RemoveAll(dir)
+}
+
+// vetSeed refuses a seed with a package that a builder must not unpack. The built-in lock was
+// vetted when it was made, and is again by the tests: reading all packages takes a minute.
+func (r *installation) vetSeed(ctx context.Context, cached map[string]string) error {
+	known, err := lock.Parse(templates.Lock())
+	if err != nil {
+		return err
+	}
+	return resolve.Vet(ctx, resolve.VetOptions{
+		Lock: r.lock, Arch: r.arch, Known: known,
+		Fetch:    func(context.Context, []lock.Entry) (map[string]string, error) { return cached, nil },
+		Parallel: r.jobs(), Sink: r.Sink, Stage: Toolchain, Now: r.Now,
+	})
 }
 
 // storeName returns the name a file of the archive has in the store, as in lock.nix: a store

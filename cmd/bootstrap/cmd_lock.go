@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"runtime"
 
 	"bootstrap/internal/archive"
 	"bootstrap/internal/fault"
@@ -110,6 +111,10 @@ func updateLock(ctx context.Context, m machine, f *updateFlags) error {
 	if err != nil {
 		return err
 	}
+	known, err := lock.Parse(templates.Lock())
+	if err != nil {
+		return err
+	}
 	output, err := m.absolute("--output", cmp.Or(f.output, newLock))
 	if err != nil {
 		return err
@@ -134,7 +139,7 @@ func updateLock(ctx context.Context, m machine, f *updateFlags) error {
 			Mirror: from.URL, Client: &http.Client{Transport: transport}, Now: m.now,
 			AllowExpired: f.allowExpired, Keyring: keyring,
 		},
-		Table: table, Sink: view, Stage: "lock",
+		Table: table, Known: known, Parallel: runtime.NumCPU(), Sink: view, Stage: "lock",
 		Fetch: func(ctx context.Context, entries []lock.Entry) (map[string]string, error) {
 			var files []fetch.File
 			for _, e := range entries {

@@ -1,6 +1,7 @@
 // Package deb unpacks Debian binary packages, the .deb files of deb(5).
 //
-// It owns the way from a file to names on disk, and is the only package that imports archiver.
+// It owns the way from a file to names on disk, and whether another program may go that way
+// ([Check]). It is the only package that imports archiver.
 // Every write goes through an [os.Root], so that no entry can name, or reach by a symlink,
 // anything outside of it. Owners, times, setuid and setgid bits are dropped;
 // a file is 0755 when it is executable and 0644 when it is not.
@@ -69,7 +70,7 @@ func Extract(ctx context.Context, path string, opts *ExtractOptions) (Stats, err
 		return Stats{}, fmt.Errorf("unpack %q: %w", path, err)
 	}
 	defer u.root.Close()
-	if err := walk(ctx, path, u.max, u.entry); err != nil {
+	if err := walk(ctx, path, walkOptions{limit: u.max}, u.entry); err != nil {
 		return u.stats, wrap("unpack", path, err)
 	}
 	return u.stats, nil
@@ -88,7 +89,7 @@ func ReadMember(ctx context.Context, path, name string) ([]byte, error) {
 		problem = os.ErrNotExist // with the entry, not with the package
 		want    = usrMerge(pathpkg.Clean(name))
 	)
-	err := walk(ctx, path, DefaultMaxBytes, func(h *tar.Header, body io.Reader) error {
+	err := walk(ctx, path, walkOptions{limit: DefaultMaxBytes}, func(h *tar.Header, body io.Reader) error {
 		got, err := cleanName(h.Name)
 		if err != nil {
 			return &EntryError{Name: h.Name, Reason: err.Error()}

@@ -106,13 +106,20 @@ func (u *unpacker) write(h *tar.Header, name string, body io.Reader) error {
 		return u.symlink(h, name)
 	case tar.TypeLink:
 		return u.link(h, name)
-	case tar.TypeChar, tar.TypeBlock:
-		return &EntryError{Name: h.Name, Reason: "is a device"}
-	case tar.TypeFifo:
-		return &EntryError{Name: h.Name, Reason: "is a named pipe"}
 	default:
-		return &EntryError{Name: h.Name, Reason: fmt.Sprintf("has the unsupported type %q", h.Typeflag)}
+		return &EntryError{Name: h.Name, Reason: refusedType(h.Typeflag)}
 	}
+}
+
+// refusedType says why an entry of a type that cannot be unpacked is refused.
+func refusedType(kind byte) string {
+	switch kind {
+	case tar.TypeChar, tar.TypeBlock:
+		return "is a device"
+	case tar.TypeFifo:
+		return "is a named pipe"
+	}
+	return fmt.Sprintf("has the unsupported type %q", kind)
 }
 
 // mkdirAll makes the directory name and its parents, each 0755 whatever the umask.

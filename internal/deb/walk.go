@@ -25,13 +25,18 @@ const maxWindow = 128 << 20
 // visitor is given each entry; body is valid until it returns.
 type visitor func(h *tar.Header, body io.Reader) error
 
-// walk calls visit for each entry of the data tarball of the package at path,
-// of which at most limit bytes are decompressed.
+// walkOptions says how much of a package is read, and how strictly.
+type walkOptions struct {
+	limit int64 // bytes to decompress at most
+	plain bool  // refuse headers that are not [plain]
+}
+
+// walk calls visit for each entry of the data tarball of the package at path.
 //
 // archiver takes a stream that merely stops for one that ends,
 // so walk itself checks that the tarball has its end marker and nothing but zeros after it,
 // and that decompressing it took every byte the package has of it.
-func walk(ctx context.Context, path string, limit int64, visit visitor) error {
+func walk(ctx context.Context, path string, opts walkOptions, visit visitor) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -42,12 +47,15 @@ func walk(ctx context.Context, path string, limit int64, visit visitor) error {
 		return err
 	}
 	packed := io.NewSectionReader(f, member.Offset, member.Size)
-	plain, err := decompress(packed, strings.TrimPrefix(member.Name, "data.tar"))
+	unpacked, err := decompress(packed, strings.TrimPrefix(member.Name, "data.tar"))
 	if err != nil {
 		return &FormatError{Reason: member.Name, Err: err}
 	}
-	defer plain.Close()
-	s := &stream{r: bufio.NewReaderSize(plain, 64<<10), limit: limit, stop: ctx.Err}
+	defer unpacked.Close()
+	s := &stream{r: bufio.NewReaderSize(unpacked, 64<<10), limit: opts.limit, stop: ctx.Err}
+	if opts.plain {
+		s.r = &plain{r: s.r}
+	}
 	if err := walkTar(ctx, s, visit); err != nil {
 		if s.err != nil && !errors.Is(s.err, io.EOF) {
 			return s.err // the cause; tar may have made something else of it

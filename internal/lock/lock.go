@@ -44,6 +44,10 @@ func Roles() []Role {
 	return []Role{Host, Shell, Patchelf, Toolchain, CACert, NixSource, HelloSource}
 }
 
+// Unpacked returns the roles whose packages a builder of the package set unpacks, those of
+// one role into one directory.
+func Unpacked() []Role { return []Role{Patchelf, Toolchain, CACert} }
+
 // Lock is the content of a lock file.
 type Lock struct {
 	Version   int     `json:"version"`   // of the format, see [FormatVersion]

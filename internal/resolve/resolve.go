@@ -30,6 +30,10 @@ type Options struct {
 	// Fetch returns the absolute paths of verified copies of the files of entries, by SHA-256.
 	// Packages whose libraries matter are looked into this way. Required.
 	Fetch func(ctx context.Context, entries []lock.Entry) (map[string]string, error)
+	// Known is a lock whose packages [Update] need not look into again; see [VetOptions]. Nil stands for none.
+	Known *lock.Lock
+	// Parallel is how many packages are looked into at a time; default 1.
+	Parallel int
 	// TempDir is where packages are unpacked to look into them, an absolute path; "" is the system's.
 	// What is put there is gone when the call returns.
 	TempDir string
@@ -62,7 +66,7 @@ func newResolver(opts Options) (*resolver, error) {
 	return &resolver{Options: opts, drafts: make(drafts), suites: make(map[string]lock.Suite)}, nil
 }
 
-// Update resolves all roles anew and returns the lock.
+// Update resolves all roles anew and returns the lock, whose packages it has vetted ([Vet]).
 //
 // Errors of the archive are those of [archive.Open];
 // a package that no version satisfies is a [fault.Error] that names who needs it.
@@ -76,7 +80,20 @@ func Update(ctx context.Context, opts Options) (*lock.Lock, error) {
 			return nil, err
 		}
 	}
-	return r.lock()
+	l, err := r.lock()
+	if err != nil {
+		return nil, err
+	}
+	for _, arch := range r.Architectures {
+		err := Vet(ctx, VetOptions{
+			Lock: l, Arch: arch, Known: r.Known, Fetch: r.Fetch,
+			Parallel: r.Parallel, Sink: r.Sink, Stage: r.Stage, Now: r.Archive.Now,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 func (r *resolver) updateSuite(ctx context.Context, suite string) error {
