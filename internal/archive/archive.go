@@ -39,6 +39,14 @@ type Options struct {
 	AllowExpired bool
 	// Keyring holds the keys to trust; nil stands for [DebianKeys].
 	Keyring openpgp.EntityList
+	// NotBefore refuses an index that is older, as one that was good once and is sent again is;
+	// AllowExpired accepts that, too. Zero refuses none.
+	NotBefore time.Time
+
+	Retries int           // of each request, beyond the first attempt; default 3, negative for none
+	Stall   time.Duration // an answer without a byte for so long is cut; default 30 s
+	// Sleep waits between attempts and returns early, with an error, when ctx ends. Tests replace it.
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // Archive is a suite whose InRelease was verified.
@@ -67,6 +75,7 @@ func Open(ctx context.Context, opts *Options) (*Archive, error) {
 		}
 		o.Keyring = keys
 	}
+	o.setPatience()
 	a := &Archive{opts: o}
 	url := a.url("InRelease")
 	data, err := a.get(ctx, url, maxInRelease)
@@ -153,6 +162,11 @@ func (a *Archive) check(url string) error {
 		err := fmt.Errorf("index %q: it expired on %s", url, r.ValidUntil.Format(time.RFC3339))
 		return fault.New(fault.Verify, err,
 			"use a mirror that is up to date, or accept the old index with `--allow-expired-index`")
+	case r.Date.Before(a.opts.NotBefore) && !a.opts.AllowExpired:
+		err := fmt.Errorf("index %q: it is of %s, and one of %s is known",
+			url, r.Date.Format(time.RFC3339), a.opts.NotBefore.Format(time.RFC3339))
+		return fault.New(fault.Verify, err,
+			"the mirror is behind, or something on the way sends an old index: use another mirror, or accept it with `--allow-expired-index`")
 	}
 	return nil
 }

@@ -43,7 +43,8 @@ func fixture(t *testing.T) *debtest.Archive {
 func options(a *debtest.Archive, mirror string) *archive.Options {
 	return &archive.Options{
 		Mirror: mirror, Suite: "trixie", Keyring: a.Keyring(),
-		Now: func() time.Time { return debtest.Date.Add(time.Hour) },
+		Now:   func() time.Time { return debtest.Date.Add(time.Hour) },
+		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	}
 }
 

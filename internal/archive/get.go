@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -88,36 +87,6 @@ func (f indexFile) check(data []byte) error {
 		return fmt.Errorf("sha256 %s, not the %s that was signed", got, f.sha256)
 	}
 	return nil
-}
-
-// get returns the body of an answer 200 that has at most limit bytes.
-func (a *Archive) get(ctx context.Context, url string, limit int64) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	// An explicit value keeps the transport from decoding a body whose digest is that of its own bytes.
-	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := a.opts.Client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, &statusError{url: url, code: resp.StatusCode}
-	}
-	var body bytes.Buffer
-	if resp.ContentLength > 0 && resp.ContentLength <= limit {
-		body.Grow(int(resp.ContentLength) + bytes.MinRead) // growing by doubling would cost twice the memory
-	}
-	if _, err := body.ReadFrom(io.LimitReader(resp.Body, limit+1)); err != nil {
-		return nil, fmt.Errorf("get %q: %w", url, err)
-	}
-	if int64(body.Len()) > limit {
-		err := fmt.Errorf("get %q: more than the %d bytes it may have", url, limit)
-		return nil, fault.New(fault.Verify, err, hintMirror)
-	}
-	return body.Bytes(), nil
 }
 
 // unreachable gives an error of get its remedy, unless it has one or is the context's.

@@ -34,6 +34,7 @@ func (d *download) run(ctx context.Context) (string, error) {
 		}
 		path, err := d.from(ctx, src)
 		if err == nil {
+			d.f.trouble.over(src.Host)
 			d.f.remember(d.file.SHA256, path)
 			return path, nil
 		}
@@ -47,7 +48,7 @@ func (d *download) run(ctx context.Context) (string, error) {
 			worst, worstHost = err, src.Host
 		}
 		if i+1 < len(d.file.URLs) {
-			d.f.warn("%s: %s: %q, trying the next address", src.Host, reason(err), d.file.Name)
+			d.troubled(src.Host, err, 0, "%q, trying the next address", d.file.Name)
 		} else if rank(err) > 2 {
 			d.f.warn("%s: %s: %q", src.Host, reason(err), d.file.Name)
 		}
@@ -93,8 +94,7 @@ func (d *download) from(ctx context.Context, src *url.URL) (string, error) {
 			return "", err
 		}
 		delay := backoff(n, transfer.after)
-		d.f.warn("%s: %s: %q, attempt %d of %d in %s", src.Host, reason(err), d.file.Name,
-			n+1, attempts, delay.Round(100*time.Millisecond))
+		d.troubled(src.Host, err, n, "%q, attempt %d of %d in %s", d.file.Name, n+1, attempts, delay.Round(100*time.Millisecond))
 		if err := d.f.opts.Sleep(ctx, delay); err != nil {
 			return "", err
 		}
@@ -174,7 +174,8 @@ func backoff(n int, after time.Duration) time.Duration {
 	return max(d, min(after, longestBusy))
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for a time, and returns early, with an error, when ctx ends.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -60,6 +60,8 @@ type Fetcher struct {
 	cache  cache
 	client *http.Client
 
+	trouble trouble
+
 	mu    sync.Mutex
 	known map[string]string // digest → path, of what this Fetcher has hashed already
 }
@@ -94,7 +96,7 @@ func New(o Options) (*Fetcher, error) {
 		o.Sink = event.Discard()
 	}
 	if o.Sleep == nil {
-		o.Sleep = sleep
+		o.Sleep = Sleep
 	}
 	return &Fetcher{
 		opts:   o,

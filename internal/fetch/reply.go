@@ -29,6 +29,18 @@ func statusError(resp *http.Response) error {
 	return e
 }
 
+// Transient reports whether a request that ended in resp or err, one of which is nil, may do better
+// when it is made again.
+func Transient(resp *http.Response, err error) bool {
+	if err != nil {
+		err = networkError(err)
+	} else {
+		err = statusError(resp)
+	}
+	var transfer *transferError
+	return errors.As(err, &transfer) && transfer.retry
+}
+
 // retryAfter reads Retry-After (RFC 9110, section 10.2.3): seconds, or a date.
 // A date is counted from the server's own Date, so that a wrong clock does no harm.
 func retryAfter(h http.Header) time.Duration {

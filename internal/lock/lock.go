@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"time"
 )
 
 // FormatVersion is the version of the file format this package writes.
@@ -98,6 +99,19 @@ func (l *Lock) For(arch string, roles ...Role) []Entry {
 	}
 	slices.SortFunc(entries, compareEntries)
 	return entries
+}
+
+// DateOf returns the date of a suite's index, and the zero time if there is none.
+func (l *Lock) DateOf(suite string) time.Time {
+	for _, s := range l.Suites {
+		if s.Name == suite {
+			date, err := time.Parse(TimeLayout, s.Date)
+			if err == nil { // else Check has failed
+				return date
+			}
+		}
+	}
+	return time.Time{}
 }
 
 // Digest returns the SHA-256 of the canonical form, in lower-case hexadecimal:

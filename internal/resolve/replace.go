@@ -21,6 +21,7 @@ import (
 // A file that the index still lists is a [fault.Error], for the mirror is incomplete;
 // so is a package that the suite does not have any more.
 func Replace(ctx context.Context, old *lock.Lock, gone []lock.Entry, opts Options) (*lock.Lock, []lock.Change, error) {
+	opts.Known = old
 	r, err := newResolver(opts)
 	if err != nil {
 		return nil, nil, err

@@ -30,7 +30,8 @@ type Options struct {
 	// Fetch returns the absolute paths of verified copies of the files of entries, by SHA-256.
 	// Packages whose libraries matter are looked into this way. Required.
 	Fetch func(ctx context.Context, entries []lock.Entry) (map[string]string, error)
-	// Known is a lock whose packages [Update] need not look into again; see [VetOptions]. Nil stands for none.
+	// Known is a lock whose packages [Update] need not look into again, see [VetOptions], and than whose
+	// indexes none may be older, see [archive.Options]. Nil stands for none.
 	Known *lock.Lock
 	// Parallel is how many packages are looked into at a time; default 1.
 	Parallel int
@@ -172,6 +173,9 @@ func findSource(all []control.Source, name, file string) (lock.Entry, error) {
 func (r *resolver) open(ctx context.Context, suite string) (*archive.Archive, error) {
 	opts := r.Archive
 	opts.Suite = suite
+	if r.Known != nil {
+		opts.NotBefore = r.Known.DateOf(suite)
+	}
 	a, err := archive.Open(ctx, &opts)
 	if err != nil {
 		return nil, err
