@@ -104,26 +104,34 @@ func (r *installation) fetchSeed(ctx context.Context) (outputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := ""
+	var from mirror.Mirror
 	if n, _ := f.Missing(r.files(r.seed(), "")); n > 0 {
-		m, err := mirror.Find(ctx, r.mirrorOptions())
-		if err != nil {
+		if from, err = mirror.Find(ctx, r.mirrorOptions()); err != nil {
 			return nil, err
 		}
-		from = m.URL
 	}
-	_, err = f.Fetch(ctx, r.files(r.seed(), from))
+	_, err = f.Fetch(ctx, r.files(r.seed(), from.URL))
 	var gone *fetch.GoneError
 	if errors.As(err, &gone) {
-		if err := r.resolveAgain(ctx, f, from, gone); err != nil {
+		if err := r.resolveAgain(ctx, f, from.URL, gone); err != nil {
 			return nil, err
 		}
-		_, err = f.Fetch(ctx, r.files(r.seed(), from))
+		_, err = f.Fetch(ctx, r.files(r.seed(), from.URL))
 	}
 	if err != nil {
-		return nil, err
+		return nil, blame(err, from)
 	}
 	return outputs{"files": fmt.Sprint(len(r.seed()))}, nil
+}
+
+// blame says in the hint which mirror was asked, and how it was found: it may be one of the host's own
+// that nobody has thought of for years.
+func blame(err error, from mirror.Mirror) error {
+	kind, hint := fault.KindOf(err), fault.HintOf(err)
+	if from.URL == "" || hint == "" || kind == fault.Interrupted {
+		return err
+	}
+	return fault.New(kind, err, fmt.Sprintf("%s The mirror is %s (%s).", hint, mirror.Redact(from.URL), from.Origin))
 }
 
 // resolveAgain replaces the entries whose files are nowhere any more by what the signed index

@@ -60,6 +60,8 @@ func (s *seed) half(w http.ResponseWriter) {
 
 // behave changes how the mirror answers: to one of [behaviours], to "fine", or to one that has
 // another version of the package now, "renewed", with an index that is "expired" in the bargain.
+// A "whole" one has all that a lock is made of; "replayed" is one whose index is older than the
+// built-in lock, and "late" one whose index has expired.
 func behave(ts *testscript.TestScript, neg bool, args []string) {
 	positive(ts, neg)
 	s, way := worldOf(ts).seed, args[0]
@@ -75,6 +77,16 @@ func behave(ts *testscript.TestScript, neg bool, args []string) {
 			suite.ValidUntil = time.Now().Add(-time.Minute)
 		}
 		s.archive.Publish()
+	case "whole":
+		s.whole(nil)
+	case "replayed":
+		old := time.Date(2025, time.August, 9, 11, 0, 0, 0, time.UTC)
+		s.whole(func(suite *debtest.Suite) { suite.Date, suite.Forever = old, true })
+	case "late":
+		date := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+		s.whole(func(suite *debtest.Suite) {
+			suite.Date, suite.Forever, suite.ValidUntil = date, false, date.Add(time.Minute)
+		})
 	case "fine":
 	default:
 		if behaviours()[way] == nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 
 	"bootstrap/internal/archive"
@@ -77,6 +78,8 @@ type updateFlags struct {
 // newLock is what a new lock is called, if nobody says.
 const newLock = "bootstrap.lock.json"
 
+const hintOutput = "name another file with --output"
+
 func lockUpdateCommand(m machine) *cobra.Command {
 	f := &updateFlags{}
 	cmd := &cobra.Command{
@@ -115,9 +118,16 @@ func updateLock(ctx context.Context, m machine, f *updateFlags) error {
 	if err != nil {
 		return err
 	}
+	old, err := f.lock()
+	if err != nil {
+		return err
+	}
 	output, err := m.absolute("--output", cmp.Or(f.output, newLock))
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Dir(output)); err != nil {
+		return fault.New(fault.Usage, err, hintOutput)
 	}
 	from, err := mirror.Find(ctx, mirror.Options{
 		Flag: f.mirror, Env: m.getenv("BOOTSTRAP_MIRROR"), Root: m.root,
@@ -156,20 +166,16 @@ func updateLock(ctx context.Context, m machine, f *updateFlags) error {
 	if err := view.Close(); err != nil {
 		return err
 	}
-	return writeLock(m, &f.seedFlags, output, made)
+	return writeLock(m, output, old, made)
 }
 
 // writeLock writes the lock and says what is different from the one in use.
-func writeLock(m machine, f *seedFlags, output string, made *lock.Lock) error {
-	old, err := f.lock()
-	if err != nil {
-		return err
-	}
+func writeLock(m machine, output string, old, made *lock.Lock) error {
 	for _, change := range lock.Diff(old, made) {
 		fmt.Fprintln(m.stdout, change)
 	}
 	if err := renameio.WriteFile(output, made.Marshal(), os.FileMode(0o644)); err != nil {
-		return fault.New(fault.General, err, "name another file with --output")
+		return fault.New(fault.General, err, hintOutput)
 	}
 	fmt.Fprintf(m.stderr, "%s has the new lock; install from it with --lock\n", output)
 	return nil

@@ -25,6 +25,7 @@ import (
 
 // seed is a small seed, with a mirror and a snapshot archive that have it.
 type seed struct {
+	tb       testing.TB
 	archive  *debtest.Archive
 	older    *debtest.Archive // the archive as it was when the lock was made
 	lock     *lock.Lock
@@ -86,7 +87,7 @@ func sources() map[lock.Role]debtest.Source {
 // newSeed returns a seed whose packages are as given, and whose lock pins all of them.
 func newSeed(t testing.TB, parts []part) *seed {
 	s := &seed{
-		archive: debtest.NewArchive(t), older: debtest.NewArchive(t), lock: &lock.Lock{Version: lock.FormatVersion},
+		tb: t, archive: debtest.NewArchive(t), older: debtest.NewArchive(t), lock: &lock.Lock{Version: lock.FormatVersion},
 		stalled: make(chan struct{}, 100), keyrings: map[string]*openpgp.Entity{},
 	}
 	date := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)

@@ -191,7 +191,7 @@ func TestClosureRefuses(t *testing.T) {
 }
 
 func lib(t *testing.T, path, soname string, needed ...string) debtest.Entry {
-	return debtest.Reg("./"+path, object{soname: soname, needed: needed}.bytes(t))
+	return debtest.Reg("./"+path, debtest.ELF{Soname: soname, Needed: needed}.Bytes(t))
 }
 
 const hostTable = `{"host": {"suite": "trixie", "packages": ["nix-bin"], "needed_by": ["usr/bin/nix"]}}`
@@ -199,13 +199,13 @@ const hostTable = `{"host": {"suite": "trixie", "packages": ["nix-bin"], "needed
 // addHost adds a program that loads a library, which loads another, among dependencies that it does not load.
 func (w *world) addHost() {
 	w.t.Helper()
-	program := object{interp: "/lib64/ld-linux.so.2", needed: []string{"liba.so.1", "libc.so.6"}}.bytes(w.t)
+	program := debtest.ELF{Interp: "/lib64/ld-linux.so.2", Needed: []string{"liba.so.1", "libc.so.6"}}.Bytes(w.t)
 	w.pkg("nix-bin 1", "Depends: liba, libc6, perl", debtest.Dir("./usr/bin/"), debtest.Exe("./usr/bin/nix", program),
 		debtest.Exe("./usr/bin/script", "#!/usr/bin/perl\n"))
 	w.pkg("liba 1", "Depends: libb, libc6", lib(w.t, "usr/lib/x/liba.so.1.2", "liba.so.1", "libb.so"), debtest.Lnk("./usr/lib/x/liba.so.1", "liba.so.1.2"))
 	w.pkg("libb 1", lib(w.t, "lib/x/libb.so", ""))
 	w.pkg("libc6 1", lib(w.t, "usr/lib/x/libc.so.6", "libc.so.6"), lib(w.t, "usr/lib/x/ld-linux.so.2", "ld-linux.so.2"))
-	w.pkg("perl 1", "Depends: libdb", debtest.Exe("./usr/bin/perl", object{needed: []string{"libdb.so.5"}}.bytes(w.t)),
+	w.pkg("perl 1", "Depends: libdb", debtest.Exe("./usr/bin/perl", debtest.ELF{Needed: []string{"libdb.so.5"}}.Bytes(w.t)),
 		lib(w.t, "usr/lib/x/perl/private/liba.so.1", "liba.so.1"))
 	w.pkg("libdb 1", lib(w.t, "usr/lib/x/libdb.so.5", "libdb.so.5"))
 }
@@ -231,7 +231,7 @@ func TestNeededRefuses(t *testing.T) {
 	}{
 		{"no such program", func(w *world) { w.pkg("nix-bin 1") }, "usr/bin/nix"},
 		{"a library nobody has", func(w *world) {
-			w.pkg("nix-bin 1", debtest.Exe("./usr/bin/nix", object{needed: []string{"libx.so"}}.bytes(w.t)))
+			w.pkg("nix-bin 1", debtest.Exe("./usr/bin/nix", debtest.ELF{Needed: []string{"libx.so"}}.Bytes(w.t)))
 		}, `"libx.so"`},
 		{"a broken program", func(w *world) { w.pkg("nix-bin 1", debtest.Exe("./usr/bin/nix", "\x7fELF\x02\x01\x01")) }, "usr/bin/nix"},
 		{"no copy", func(w *world) {

@@ -1,4 +1,4 @@
-package resolve_test
+package debtest
 
 import (
 	"bytes"
@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// object is what the tests' ELF files consist of: no code, only what a dynamic linker reads first.
-type object struct {
-	interp string
-	soname string
-	needed []string
+// ELF is what an ELF file for tests consists of: no code, only what a dynamic linker reads first.
+type ELF struct {
+	Interp string
+	Soname string
+	Needed []string
 }
 
-// bytes lays the file out: header, one program header, strings, dynamic section, interpreter, section headers.
-func (o object) bytes(t *testing.T) string {
+// Bytes lays the file out: header, one program header, strings, dynamic section, interpreter, section headers.
+func (o ELF) Bytes(t testing.TB) string {
 	t.Helper()
 	names := []byte{0}
 	name := func(s string) uint64 {
@@ -24,21 +24,21 @@ func (o object) bytes(t *testing.T) string {
 		return uint64(at)
 	}
 	var dyn []elf.Dyn64
-	for _, n := range o.needed {
+	for _, n := range o.Needed {
 		dyn = append(dyn, elf.Dyn64{Tag: int64(elf.DT_NEEDED), Val: name(n)})
 	}
-	if o.soname != "" {
-		dyn = append(dyn, elf.Dyn64{Tag: int64(elf.DT_SONAME), Val: name(o.soname)})
+	if o.Soname != "" {
+		dyn = append(dyn, elf.Dyn64{Tag: int64(elf.DT_SONAME), Val: name(o.Soname)})
 	}
 	dyn = append(dyn, elf.Dyn64{Tag: int64(elf.DT_NULL)})
-	interp := o.interp + "\x00"
+	interp := o.Interp + "\x00"
 
 	const headers = 64 + 56
 	dynAt := uint64(headers + len(names))
 	dynSize := uint64(16 * len(dyn))
 	interpAt := dynAt + dynSize
 	kind := elf.PT_INTERP
-	if o.interp == "" {
+	if o.Interp == "" {
 		kind = elf.PT_NULL
 	}
 	header := elf.Header64{
@@ -61,7 +61,7 @@ func (o object) bytes(t *testing.T) string {
 		elf.Section64{Type: uint32(elf.SHT_DYNAMIC), Off: dynAt, Size: dynSize, Link: 1, Entsize: 16},
 	} {
 		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
-			t.Fatal(err)
+			t.Fatalf("debtest: %v", err)
 		}
 	}
 	return b.String()
