@@ -93,7 +93,7 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
 }
 
 // vetSeed refuses a seed with a package that a builder must not unpack. The built-in lock was
-// vetted when it was made, and is again by the tests: reading all packages takes a minute.
+// vetted when it was made, and is again by the tests: reading all packages costs a quarter of a minute of processor time.
 func (r *installation) vetSeed(ctx context.Context, cached map[string]string) error {
 	known, err := lock.Parse(templates.Lock())
 	if err != nil {

@@ -47,6 +47,10 @@ func TestEndToEnd(t *testing.T) {
 			t.Parallel()
 			testDiverted(t, w)
 		})
+		t.Run("seed", func(t *testing.T) {
+			t.Parallel()
+			testSeed(t, w)
+		})
 		t.Run("mirrors", func(t *testing.T) {
 			t.Parallel()
 			testMirrors(t, w)
