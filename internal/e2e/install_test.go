@@ -95,6 +95,12 @@ func testInstall(t *testing.T, p *place) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if list := ".local/state/bootstrap/prefixes.json"; after[list] == "" {
+		t.Errorf("HOME has no %s", list)
+	}
+	for _, known := range []string{".local", ".local/state", ".local/state/bootstrap", ".local/state/bootstrap/prefixes.json"} {
+		delete(after, known) // the list of prefixes, and its directories
+	}
 	if diff := cmp.Diff(before.home, after); diff != "" {
 		t.Errorf("HOME has changed without --shell-hook (-before +after):\n%s", diff)
 	}

@@ -185,6 +185,21 @@ func (p *place) forget(t *testing.T) {
 	}
 }
 
+// dropRoots removes the roots of links below a directory that is gone: a collector would take it for
+// one that is not mounted.
+func (p *place) dropRoots(t *testing.T, dir string) {
+	t.Helper()
+	links, err := filepath.Glob(filepath.Join(filepath.Dir(p.layout(t).GCRoots()), "auto", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, dir+"/") {
+			remove(t, link)
+		}
+	}
+}
+
 // readOnly takes the right to write from a tree, and gives it back when the test ends.
 func readOnly(t *testing.T, root string) {
 	t.Helper()
