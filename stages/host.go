@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -118,6 +119,20 @@ func (r *installation) hostVersion(ctx context.Context, program string) (string,
 			"leave --host out to use the one of the seed")
 	}
 	return text, nil
+}
+
+// refuseHost says why a Nix that was named will not do, before anything is written. One behind a URL
+// is known only when it was fetched.
+func (r *installation) refuseHost(ctx context.Context) []*fault.Error {
+	if r.Host == "" || isURL(r.Host) {
+		return nil
+	}
+	_, err := r.hostVersion(ctx, r.Host)
+	var refusal *fault.Error
+	if errors.As(err, &refusal) {
+		return []*fault.Error{refusal}
+	}
+	return nil
 }
 
 // versionOf returns what a Nix says its version is: the last word of "nix (Nix) 2.26.3".

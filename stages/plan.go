@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/fetch"
@@ -164,11 +165,11 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.measure(ctx, p); err != nil {
 		return nil, err
 	}
-	return r.refuse(p, p.Need()), nil
+	return r.refuse(p, p.Need(), r.refuseHost(ctx)...), nil
 }
 
-func (r *installation) refuse(p *Plan, need probe.Need) *Plan {
-	p.Refusals = append(r.facts.Refusals(need), r.refuseDiverted()...)
+func (r *installation) refuse(p *Plan, need probe.Need, more ...*fault.Error) *Plan {
+	p.Refusals = slices.Concat(r.facts.Refusals(need), r.refuseDiverted(), more)
 	for _, f := range p.Refusals {
 		p.Reasons = append(p.Reasons, Reason{What: f.Error(), Hint: f.Hint})
 	}

@@ -129,6 +129,22 @@ func (r *installation) isStore(got string) error {
 	return nil
 }
 
+// The scripts of proveIn, by their shell: each sources its first argument, and builds the second.
+const (
+	provePOSIX = `expression=$2
+. "$1"
+nix eval --raw --expr builtins.storeDir
+nix build --no-link --file "$expression"`
+	proveFish = `set expression $argv[2]
+source $argv[1]
+nix eval --raw --expr builtins.storeDir
+nix build --no-link --file $expression`
+	proveCsh = `set expression = "$argv[2]"
+source "$argv[1]"
+nix eval --raw --expr builtins.storeDir
+nix build --no-link --file "$expression"`
+)
+
 // proveIn has nix build in a shell that has sourced the env file, and nothing else
 // in its environment.
 func (r *installation) proveIn(ctx context.Context, program, home string) error {
@@ -137,27 +153,23 @@ func (r *installation) proveIn(ctx context.Context, program, home string) error 
 	if !ok {
 		return fmt.Errorf("shell %q: not one that an env file is there for", program)
 	}
-	quote := map[shellrc.Shell]func(string) string{
-		shellrc.Fish: shellrc.QuoteFish, shellrc.Csh: shellrc.QuoteCsh,
-	}[shell]
-	source := "source"
-	switch shell {
-	case shellrc.Fish, shellrc.Csh:
-	default:
-		quote, source = shellrc.QuotePOSIX, "."
-	}
-	// The file's name is a word of the shell's; the expression comes by a file.
 	expression := filepath.Join(home, name+".nix")
 	if err := os.WriteFile(expression, []byte(r.proof(name)), 0o600); err != nil {
 		return err
 	}
-	script := strings.Join([]string{
-		source + " " + quote(r.layout.EnvFile(name)),
-		"nix eval --raw --expr builtins.storeDir",
-		"nix build --no-link --file " + quote(expression),
-	}, "\n")
+	// What differs comes as arguments: no word of a script is made of anybody's input.
+	args := []string{r.layout.EnvFile(name), expression}
+	script := provePOSIX
+	switch shell {
+	case shellrc.Fish:
+		script = proveFish
+	case shellrc.Csh:
+		script = proveCsh
+	default:
+		args = slices.Insert(args, 0, name) // $0
+	}
 	cmd := run.Cmd{
-		Path: program, Argv0: name, Args: []string{"-c", script}, Dir: home,
+		Path: program, Argv0: name, Args: append([]string{"-c", script}, args...), Dir: home,
 		Env:     run.Env{"HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin"},
 		LogFile: r.layout.StageLog(Prove),
 	}

@@ -88,5 +88,12 @@ func (d *downloads) remove() error {
 		}
 	}
 	d.Removed = true
-	return os.Remove(d.Path)
+	if err := os.Remove(d.Path); err != nil {
+		return err
+	}
+	// The directory above may have been made for it; if it is not empty, it has other uses.
+	if filepath.Base(filepath.Dir(d.Path)) == ".cache" {
+		_ = os.Remove(filepath.Dir(d.Path))
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"bootstrap/internal/fault"
 	"bootstrap/internal/holder"
 	"bootstrap/internal/journal"
+	"bootstrap/internal/prefix"
 	"bootstrap/internal/prompt"
 	"bootstrap/internal/uninstall"
 
@@ -19,8 +20,8 @@ import (
 // uninstallFlags are those of a removal.
 type uninstallFlags struct {
 	prefixFlags
-	cacheDir                 string
-	cache, yes, dryRun, json bool
+	cacheDir                            string
+	cache, keepCache, yes, dryRun, json bool
 }
 
 func uninstallCommand(m machine) *cobra.Command {
@@ -35,7 +36,8 @@ func uninstallCommand(m machine) *cobra.Command {
 	}
 	s := cmd.Flags()
 	f.prefixFlags.register(s)
-	s.BoolVar(&f.cache, "cache", false, "remove the cache of downloads as well, which serves every prefix")
+	s.BoolVar(&f.cache, "cache", false, "remove the cache of downloads as well, though other prefixes are there")
+	s.BoolVar(&f.keepCache, "keep-cache", false, "keep the cache of downloads, which goes with the last prefix otherwise")
 	registerCacheDir(s, &f.cacheDir)
 	s.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	s.BoolVar(&f.dryRun, "dry-run", false, "print what would be removed, and remove nothing")
@@ -44,16 +46,19 @@ func uninstallCommand(m machine) *cobra.Command {
 }
 
 func remove(ctx context.Context, m machine, f *uninstallFlags) error {
+	if f.cache && f.keepCache {
+		return fault.New(fault.Usage, errors.New("--cache and --keep-cache: the one is the opposite of the other"), "leave one of them out")
+	}
 	removal, err := planRemoval(ctx, m, f)
 	if err != nil {
 		return err
 	}
-	cached, err := f.downloads(m)
+	cached, drop, err := f.downloads(m, removal.Layout)
 	if err != nil {
 		return err
 	}
 	if f.dryRun && f.json {
-		if !f.cache {
+		if !drop {
 			cached = nil
 		}
 		return printJSON(m.stdout, struct {
@@ -63,7 +68,7 @@ func remove(ctx context.Context, m machine, f *uninstallFlags) error {
 	}
 	if !f.json {
 		printRemoval(m.stderr, removal)
-		if f.cache && cached != nil {
+		if drop {
 			fmt.Fprintf(m.stderr, "  %-14s %s\n\n", "cache", cached.Path)
 		}
 	}
@@ -84,7 +89,7 @@ func remove(ctx context.Context, m machine, f *uninstallFlags) error {
 			report.Warnings = append(report.Warnings, warning)
 		}
 	}
-	if err == nil && f.cache && cached != nil {
+	if err == nil && drop {
 		err = cached.remove()
 	}
 	if f.json {
@@ -164,26 +169,25 @@ func planRemoval(ctx context.Context, m machine, f *uninstallFlags) (*uninstall.
 	return removal, err
 }
 
-// downloads finds the cache, which is nil if there is none, and checks it if it is to be removed.
-func (f *uninstallFlags) downloads(m machine) (*downloads, error) {
+// downloads finds the cache, which is nil if there is none, and says whether it is to be removed:
+// if that was asked for, and else if it is in the HOME of an account that has no prefix left.
+func (f *uninstallFlags) downloads(m machine, l prefix.Layout) (found *downloads, drop bool, err error) {
 	dir, err := m.cacheDir(f.cacheDir)
+	if err == nil {
+		found, err = findDownloads(dir)
+	}
+	if f.cache {
+		if err != nil || found == nil {
+			return nil, false, err
+		}
+		return found, true, found.check()
+	}
 	if err != nil {
-		if f.cache {
-			return nil, err
-		}
-		return nil, nil // there is nothing to mention
+		return nil, false, nil // there is nothing to mention
 	}
-	found, err := findDownloads(dir)
-	if !f.cache {
-		if err != nil {
-			return nil, nil // nor is what cannot be looked at
-		}
-		return found, nil
-	}
-	if err != nil || found == nil {
-		return nil, err
-	}
-	return found, found.check()
+	drop = found != nil && found.check() == nil && !f.keepCache &&
+		f.cacheDir == "" && dir == homeCache(m.getenv("HOME")) && m.isLast(l)
+	return found, drop, nil
 }
 
 func confirmRemoval(ctx context.Context, m machine) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
@@ -53,6 +54,17 @@ func unlistPrefix(ctx context.Context, m machine, l prefix.Layout) (warning stri
 		return unlisted(err)
 	}
 	return ""
+}
+
+// isLast reports whether the account has no prefix besides one. Where that cannot be known, it has.
+func (m machine) isLast(l prefix.Layout) bool {
+	entries, err := m.known()
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(entries, func(e registry.Entry) bool {
+		return e.State != registry.Gone && e.Store != l.Store
+	})
 }
 
 func unlisted(err error) string {

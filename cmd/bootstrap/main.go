@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -19,10 +20,13 @@ func main() {
 	select {
 	case code = <-done:
 	case <-ctx.Done():
+		stop() // the same signal again ends the process at once
 		// A terminal that nobody reads can hold up the last words; it must not hold up the end.
 		select {
 		case code = <-done:
 		case <-time.After(farewell):
+			go fmt.Fprintln(os.Stderr, "bootstrap: interrupted\nhint: run the same command again: it goes on from here")
+			time.Sleep(lastWords)
 			code = int(fault.Interrupted)
 		}
 	}
@@ -30,5 +34,9 @@ func main() {
 	os.Exit(code)
 }
 
-// farewell is how long the end of a run may take once it was asked for. Children take up to 1.5 s.
-const farewell = 5 * time.Second
+const (
+	// farewell is how long the end of a run may take once it was asked for. Children take up to 1.5 s.
+	farewell = 1900 * time.Millisecond
+	// lastWords is how long a terminal is waited for that may take nothing.
+	lastWords = 50 * time.Millisecond
+)

@@ -185,11 +185,14 @@ func (m machine) cacheDir(flag string) (string, error) {
 		return filepath.Join(dir, "bootstrap"), nil
 	}
 	if home := m.getenv("HOME"); filepath.IsAbs(home) {
-		return filepath.Join(home, ".cache", "bootstrap"), nil
+		return homeCache(home), nil
 	}
 	return "", fault.New(fault.Usage, errors.New("no directory for downloads: neither HOME nor XDG_CACHE_HOME is set"),
 		"say where with --cache-dir")
 }
+
+// homeCache returns the cache directory in a HOME.
+func homeCache(home string) string { return filepath.Join(home, ".cache", "bootstrap") }
 
 // runName names this run in the journal.
 func runName(m machine) string {
