@@ -35,6 +35,8 @@ type Plan struct {
 	SeedBytes  int64 `json:"seed_bytes"`
 	FetchFiles int   `json:"fetch_files"`
 	FetchBytes int64 `json:"fetch_bytes"`
+	// CacheDir is where they are kept; what it holds is not counted in the fields below.
+	CacheDir string `json:"cache_dir"`
 	// PeakBytes is how much the prefix holds when it holds most, KeepBytes how much in the end.
 	PeakBytes int64   `json:"peak_bytes"`
 	KeepBytes int64   `json:"keep_bytes"`
@@ -135,7 +137,8 @@ func (r *installation) look(ctx context.Context) error {
 func (r *installation) surveyed(ctx context.Context) (*Plan, error) {
 	p := &Plan{
 		Layout: r.layout, NixVersion: r.version.String(), Facts: r.facts,
-		Mode: r.mode(), Diverted: r.Diverted, LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp, Reasons: []Reason{}, run: r,
+		Mode: r.mode(), Diverted: r.Diverted, LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp,
+		CacheDir: r.CacheDir, Reasons: []Reason{}, run: r,
 	}
 	if r.arch == "" {
 		return p, nil

@@ -80,8 +80,12 @@ func printPlan(w io.Writer, p *stages.Plan) {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
 	if p.SeedFiles > 0 {
-		line("download", "%s in %d files; %s of the seed are in the cache",
-			probe.Size(p.FetchBytes), p.FetchFiles, probe.Size(p.SeedBytes-p.FetchBytes))
+		there := ""
+		if p.FetchBytes < p.SeedBytes {
+			there = fmt.Sprintf("; %s of the seed are there", probe.Size(p.SeedBytes-p.FetchBytes))
+		}
+		line("download", "%s in %d files%s", probe.Size(p.FetchBytes), p.FetchFiles, there)
+		line("cache", "%s: %s of downloads, shared by all prefixes", p.CacheDir, probe.Size(p.SeedBytes))
 	}
 	if place, ok := p.Facts.Place("store"); ok && p.PeakBytes > 0 {
 		line("disk", "%s while it builds, %s in the end; %s free on %s",
@@ -129,7 +133,7 @@ func standing(s stages.State) string {
 func estimate(seconds float64) string {
 	d := time.Duration(seconds) * time.Second
 	if d > time.Minute {
-		d = (d + 30*time.Second).Round(time.Minute)
+		return fmt.Sprintf("%d minutes", int((d + 30*time.Second).Round(time.Minute).Minutes()))
 	}
 	return progress.FormatDuration(d)
 }

@@ -152,7 +152,9 @@ func TestSignature(t *testing.T) {
 		"another key": {sign("other", good), []string{"ssh-keygen"}, 4, []string{"bad signature"}},
 		"other sums":  {sign("key", good+" "), []string{"ssh-keygen"}, 4, []string{"bad signature"}},
 		"none":        {"", []string{"ssh-keygen"}, 1, []string{"SHA256SUMS.sig\": failed"}},
-		"no tool":     {sign("other", good), nil, 0, []string{"signature of the release is not checked"}},
+		"no tool":     {sign("key", good), nil, 3, []string{"ssh-keygen is not installed", "BOOTSTRAP_UNSIGNED=yes"}},
+		"waived":      {sign("other", good), nil, 0, []string{"signature of the release is not checked"}},
+		"not waived":  {sign("other", good), []string{"ssh-keygen"}, 4, []string{"bad signature"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,6 +167,9 @@ func TestSignature(t *testing.T) {
 			// As scripts/release does it.
 			text := strings.Replace(script(t), "\nsigners=''\n", "\nsigners='bootstrap "+strings.TrimSpace(string(public))+"'\n", 1)
 			text = strings.Replace(text, "\nrelease=''\n", "\nrelease='"+s.URL+"/v1'\n", 1)
+			if strings.HasSuffix(name, "waived") {
+				h.env = append(h.env, "BOOTSTRAP_UNSIGNED=yes")
+			}
 			r := h.piped(t, []string{look(t, "dash")}, text, "--yes")
 			r.expect(t, tt.code, tt.says...)
 			if ran := strings.HasPrefix(r.stdout, "ran "); ran != (tt.code == 0) {
