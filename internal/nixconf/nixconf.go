@@ -117,6 +117,7 @@ func (o Options) data() map[string]any {
 		"LocalReason":        sentence(o.LocalReason),
 		"LocalFeature":       localFeature,
 		"Public":             Public(),
+		"Borrowed":           filepath.Base(o.Layout.BorrowedConf()),
 		"NoWAL":              o.NoWAL,
 		"NoWALReason":        sentence(o.NoWALReason),
 		"MaxJobs":            o.MaxJobs,

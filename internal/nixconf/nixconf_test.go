@@ -71,7 +71,8 @@ func bare() map[string]string {
 		"builders-use-substitutes":   "false",
 		"eval-cache":                 "true",
 		"upgrade-nix-store-path-url": "",
-		"!include nix.custom.conf": "",
+		"!include nix.borrowed.conf": "",
+		"!include nix.custom.conf":   "",
 	}
 }
 
@@ -244,5 +245,35 @@ func TestRefusesWhatNixWouldMisread(t *testing.T) {
 				t.Errorf("got %v\nwant %s", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestRenderBorrowed(t *testing.T) {
+	conf, err := nixconf.RenderBorrowed([]nixconf.Borrowed{
+		{Store: "/nix/store", Sandbox: []string{"/nix/store?", "/nix/var/nix/profiles?"}},
+		{Store: "/b/store", Sandbox: []string{"/b/store=/image/b/store?"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(conf)) {
+		if !strings.HasPrefix(line, "#") && line != "\n" {
+			got = append(got, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	want := []string{
+		"extra-sandbox-paths = /nix/store? /nix/var/nix/profiles?",
+		"extra-sandbox-paths = /b/store=/image/b/store?",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, bad := range []nixconf.Borrowed{
+		{Store: "b/store"}, {Store: "/b\nsandbox = false"}, {Store: "/b/store", Sandbox: []string{"/b /etc"}}, {Store: "/b/store", Sandbox: []string{"/b#"}},
+	} {
+		if text, err := nixconf.RenderBorrowed([]nixconf.Borrowed{bad}); err == nil {
+			t.Errorf("%+v is written as\n%s", bad, text)
+		}
 	}
 }
