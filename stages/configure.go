@@ -16,9 +16,9 @@ import (
 
 // configureStage: config = configure(native, prefix).
 //
-// Key: the templates and the package set. What trying out the sandbox and the upstream cache came
-// to is in the output: it is found out when the stage runs.
-// Output: sandbox, substituters, and the sha256 of every file written, by its path.
+// Key: the templates and the package set. What trying out the sandbox, the upstream cache and the
+// store of another Nix came to is in the output: it is found out when the stage runs.
+// Output: sandbox, substituters, local (another Nix's store, as a substituter), and the sha256 of every file written, by its path.
 func configureStage() stage {
 	return stage{
 		name: Configure, does: "write nix.conf and the files for shells",
@@ -84,7 +84,7 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 
 // confInputs returns what nix.conf and the files for shells are made from, as part of a key.
 func (r *installation) confInputs() (conf string, env []shellenv.File, err error) {
-	text, err := r.nixConf(outputs{}, "")
+	text, err := r.nixConf(outputs{}, sources{})
 	if err != nil {
 		return "", nil, err
 	}

@@ -166,6 +166,20 @@ func TestHostVersion(t *testing.T) {
 	}
 }
 
+// What another Nix has in /etc/nix or /etc/xdg may be settings that this one does not know.
+func TestHostVersionReadsNoConfiguration(t *testing.T) {
+	t.Parallel()
+	r := opened(t, options(t, scratch(t)))
+	program := filepath.Join(r.layout.HostDir(), "nix")
+	put(t, program, "#!/bin/sh\n[ \"${NIX_USER_CONF_FILES-unset}\" = '' ] && [ \"$NIX_CONF_DIR\" = '"+r.layout.HomeDir()+"' ] && echo 'nix (Nix) 2.26.3'\n")
+	if err := os.Chmod(program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.hostVersion(deadline(t), program); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMeasure(t *testing.T) {
 	o := options(t, scratch(t))
 	l := o.Layout

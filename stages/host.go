@@ -9,6 +9,7 @@ import (
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/lock"
+	"bootstrap/internal/run"
 
 	version "github.com/hashicorp/go-version"
 )
@@ -136,9 +137,10 @@ func (r *installation) refuseHost(ctx context.Context) []*fault.Error {
 }
 
 // versionOf returns what a Nix says its version is: the last word of "nix (Nix) 2.26.3".
+// It reads its settings before it says so, and those of another Nix may be none of its own.
 func (r *installation) versionOf(ctx context.Context, stage, program string) (string, error) {
 	n := r.builtNix(stage, program)
-	n.Options = nil
+	n.Options, n.Env = nil, n.Env.With(run.Env{"NIX_CONF_DIR": r.layout.HomeDir(), "NIX_USER_CONF_FILES": ""})
 	out, err := n.Command("nix", "--version").Output(ctx)
 	if err != nil {
 		return "", err

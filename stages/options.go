@@ -44,6 +44,10 @@ type Options struct {
 	Snapshot     string             // base URL of the archive as the lock saw it; "" for Debian's snapshot archive
 	Keyring      openpgp.EntityList // whose signatures on an index count; nil for Debian's
 
+	// Classic is the directory of another Nix whose store may have sources, as a rule /nix; "" for
+	// none. It is only read.
+	Classic string
+
 	Root      fs.FS           // the host's file system from "/" on
 	User      string          // name of the user the profile belongs to
 	Shell     shellrc.Options // whose start-up files [Options.ShellHook] means

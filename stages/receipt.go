@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bootstrap/internal/journal"
+	"bootstrap/internal/loan"
 	"bootstrap/internal/receipt"
 )
 
@@ -24,7 +25,8 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		Mode: r.mode(), Diverted: r.Diverted, Host: r.hostFacts(),
 	}
 	made := map[receipt.Made]bool{}
-	if old, err := receipt.Load(r.layout.Receipt()); err == nil {
+	old, err := receipt.Load(r.layout.Receipt())
+	if err == nil {
 		// A journal may have been lost since; what the old receipt knows stays known.
 		rec.Created, rec.Made = old.Created, old.Made
 		for _, m := range old.Made {
@@ -32,6 +34,7 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		}
 		rec.Hooks = mergeHooks(old.Hooks, r.hooks)
 	}
+	rec.Borrowed = loan.Open(history, old)
 	for _, s := range r.pipeline() {
 		last, ok := history.Last(s.name)
 		if !ok || last.Event != journal.End {

@@ -26,7 +26,7 @@ import (
 // Key: the templates, the certificates, and which store directory it is for. As with configure,
 // what trying things out came to is in the output.
 // Output: nix, the program; store, the store directory it knows; profile, the link that shells find
-// it by; sandbox, substituters, and the sha256 of every file written, by its path.
+// it by; sandbox, substituters, local, and the sha256 of every file written, by its path.
 func runtimeStage() stage {
 	return stage{
 		name: Runtime, does: "point it at the prefix by its options",

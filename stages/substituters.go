@@ -11,27 +11,42 @@ import (
 	"bootstrap/internal/nixconf"
 )
 
-// foundConf asks for what nix.conf depends on and renders it. What it was told goes into out.
-func (r *installation) foundConf(ctx context.Context, stage string, out outputs) ([]byte, error) {
-	reason, err := r.askUpstream(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out["substituters"] = nixconf.Public().URL
-	if reason != "" {
-		out["substituters"] = ""
-		r.emit(event.Note, stage, "no cache is set for sources: "+reason)
-	}
-	return r.nixConf(r.known(Host), reason)
+// sources is what asking for places to have sources from came to.
+type sources struct {
+	cacheReason string // why the public cache cannot be used; "" if it can
+	local       string // URL of the store of another Nix on this machine; "" for none
+	localReason string // why there is none
 }
 
-// nixConf renders nix.conf from what trying out the sandbox and the cache came to.
-func (r *installation) nixConf(host outputs, reason string) ([]byte, error) {
+// foundConf asks for what nix.conf depends on and renders it. What it was told goes into out.
+func (r *installation) foundConf(ctx context.Context, stage string, out outputs) ([]byte, error) {
+	var found sources
+	var err error
+	if found.cacheReason, err = r.askUpstream(ctx); err != nil {
+		return nil, err
+	}
+	if found.local, found.localReason, err = r.askLocal(ctx, stage); err != nil {
+		return nil, err
+	}
+	out["substituters"], out["local"] = nixconf.Public().URL, found.local
+	if found.cacheReason != "" {
+		out["substituters"] = ""
+		r.emit(event.Note, stage, "no cache is set for sources: "+found.cacheReason)
+	}
+	if found.local != "" {
+		r.emit(event.Note, stage, "sources come from "+r.Classic+" first, where it has them")
+	}
+	return r.nixConf(r.known(Host), found)
+}
+
+// nixConf renders nix.conf from what trying out the sandbox and asking for sources came to.
+func (r *installation) nixConf(host outputs, found sources) ([]byte, error) {
 	o := nixconf.Options{
 		Layout: r.layout, Sandbox: host["sandbox"] == "true", SandboxReason: host["reason"],
-		Runtime: r.Runtime, FilterSyscalls: true, SubstitutersReason: reason, NoWAL: !r.wal(),
+		Runtime: r.Runtime, FilterSyscalls: true, NoWAL: !r.wal(),
+		SubstitutersReason: found.cacheReason, Local: found.local, LocalReason: found.localReason,
 	}
-	if reason == "" {
+	if found.cacheReason == "" {
 		o.Substituters = []nixconf.Substituter{nixconf.Public()}
 	}
 	if r.Runtime {

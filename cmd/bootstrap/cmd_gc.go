@@ -100,22 +100,12 @@ func collectGarbage(ctx context.Context, m machine, f *gcFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := o.note(m, "gc", map[string]string{
+	if err := o.record(m, journal.Record{Event: journal.Note, Text: gcNote, Output: map[string]string{
 		"freed": strconv.FormatInt(result.Bytes, 10), "paths": strconv.Itoa(result.Paths),
-	}); err != nil {
+	}}); err != nil {
 		return err
 	}
 	return f.report(m, collection{p, &result})
-}
-
-// note keeps in the journal what was done.
-func (o own) note(m machine, text string, output map[string]string) (err error) {
-	j, err := journal.Open(journal.Options{Path: o.layout.Journal(), Run: runName(m), Now: m.now})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, j.Close()) }()
-	return j.Append(journal.Record{Event: journal.Note, Text: text, Output: output})
 }
 
 func (f *gcFlags) confirm(ctx context.Context, m machine) error {

@@ -8,6 +8,7 @@ import (
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
+	"bootstrap/internal/loan"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/receipt"
@@ -24,7 +25,8 @@ type status struct {
 	Usage    []stages.Usage   `json:"usage"`
 	Warnings []string         `json:"warnings,omitempty"`
 	LastGC   *lastGC          `json:"last_gc,omitempty"` // of `bootstrap gc`; none if there was none
-	Drift    []drift          `json:"drift,omitempty"`   // what is not as it was made
+	Borrowed []receipt.Loan   `json:"borrowed,omitempty"`
+	Drift    []drift          `json:"drift,omitempty"` // what is not as it was made
 }
 
 func statusCommand(m machine) *cobra.Command {
@@ -74,7 +76,7 @@ func showStatus(ctx context.Context, m machine, f *stateFlags) error {
 	if err != nil {
 		return err
 	}
-	s.LastGC = lastCollection(history)
+	s.LastGC, s.Borrowed = lastCollection(history), loan.Open(history, at.receipt)
 	s.Drift = records{
 		layout: at.layout, history: history, receipt: at.receipt, runtime: p.Mode == receipt.Runtime,
 	}.drifted()

@@ -14,6 +14,7 @@ import (
 	"bootstrap/internal/fetch"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/probe"
+	"bootstrap/internal/registry"
 	"bootstrap/internal/shellrc"
 	"bootstrap/stages"
 )
@@ -38,7 +39,7 @@ func (f *stateFlags) options(m machine, layout prefix.Layout) (stages.Options, e
 	}
 	o := stages.Options{
 		Layout: layout, Lock: l, NixVersion: f.nixVersion, Host: f.host, HostSHA256: f.hostSHA256,
-		CacheDir: cacheDir, CACert: caCert, Root: m.root, User: userName(m), Shell: m.shells(),
+		CacheDir: cacheDir, CACert: caCert, Classic: registry.ClassicRoot, Root: m.root, User: userName(m), Shell: m.shells(),
 		Sink: event.Discard(), Now: m.now,
 	}
 	if m.program != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -9,6 +10,7 @@ import (
 	"bootstrap/internal/fault"
 	"bootstrap/internal/gcroots"
 	"bootstrap/internal/holder"
+	"bootstrap/internal/journal"
 	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/receipt"
 	"bootstrap/stages"
@@ -46,6 +48,16 @@ func (o own) lock(ctx context.Context, m machine, command string) (*holder.Lock,
 	return holder.Acquire(ctx, holder.Options{
 		Path: o.layout.LockFile(), Prefix: o.layout.Store, Command: "bootstrap " + command, Now: m.now,
 	})
+}
+
+// record appends to the journal what was done, or is about to be. The prefix is locked.
+func (o own) record(m machine, r journal.Record) (err error) {
+	j, err := journal.Open(journal.Options{Path: o.layout.Journal(), Run: runName(m), Now: m.now})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.Close()) }()
+	return j.Append(r)
 }
 
 func (o own) collector() collect.Options {

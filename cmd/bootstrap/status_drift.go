@@ -48,9 +48,9 @@ func (r records) outputs(stage string) map[string]string {
 	return nil
 }
 
-// drifted names what differs from what was made: files, the profile, and GC roots.
+// drifted names what differs from what was made: files, the profile, GC roots, and what is borrowed.
 func (r records) drifted() []drift {
-	return slices.Concat(r.files(), r.profile(), r.roots())
+	return slices.Concat(r.files(), r.profile(), r.roots(), r.loans())
 }
 
 // files compares those whose digests were recorded when they were written.

@@ -27,6 +27,7 @@ func printStatus(w io.Writer, p *stages.Plan, s status) {
 	}
 	fmt.Fprintf(w, "%-14s %s\n", "state", state)
 	fmt.Fprintf(w, "%-14s %s\n", "last gc", s.LastGC)
+	printLoans(w, s.Borrowed)
 	for _, d := range s.Drift {
 		fmt.Fprintf(w, "%-14s %s: %s\n", "drift", d.Path, d.What)
 	}

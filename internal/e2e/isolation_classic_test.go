@@ -21,9 +21,9 @@ type classic struct {
 
 const classicStore = "local?store=/nix/store&state=/nix/var/nix&log=/nix/var/log/nix"
 
-// newClassic makes an empty one; nil where that cannot be done.
+// newClassic makes an empty one, with its files in dir; nil where that cannot be done.
 // The directory /nix is made if it is not there, stays empty, and is removed in the end.
-func newClassic(t *testing.T, p *place) *classic {
+func newClassic(t *testing.T, dir string, p *place) *classic {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return nil
@@ -37,7 +37,7 @@ func newClassic(t *testing.T, p *place) *classic {
 	} else if !os.IsExist(err) {
 		return nil
 	}
-	c := &classic{dir: filepath.Join(p.w.dir, "neighbours-nix")}
+	c := &classic{dir: dir}
 	p.w.mkdir(t, c.dir)
 	return c
 }
@@ -50,13 +50,16 @@ func (c *classic) path() string {
 	return c.dir
 }
 
+// text is the line in a store path, by its name. No other store has it.
+func (c *classic) text(name string) string { return name + " in " + c.dir }
+
 // fill puts a store, a profile with two generations and a daemon into it.
 func (c *classic) fill(t *testing.T, p *place) {
 	t.Helper()
 	dir := p.scratch(t)
 	state := filepath.Join(c.dir, "var/nix")
 	for i, name := range []string{"classic-1", "classic-2", "garbage"} {
-		p.w.put(t, filepath.Join(dir, name), name+"\n")
+		p.w.put(t, filepath.Join(dir, name), c.text(name)+"\n")
 		out := p.nix(t, "nix", "store", "add-file", "--store", classicStore, filepath.Join(dir, name)).must(t)
 		path := strings.TrimSpace(out)
 		if !strings.HasPrefix(path, "/nix/store/") {

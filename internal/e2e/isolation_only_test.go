@@ -16,6 +16,21 @@ import (
 // on it. BOOTSTRAP_ISOLATION is their store directories, with a colon in between. What they hold
 // besides what was installed may be lost.
 func TestIsolationOnly(t *testing.T) {
+	a, b := standing(t)
+	testIsolation(t, a, b)
+}
+
+// TestStoresOnly does the same with testStores. BOOTSTRAP_ISOLATION_PROGRAM is the installer, which
+// takes the prefixes for complete but for what it writes without compiling anything.
+func TestStoresOnly(t *testing.T) {
+	a, b := standing(t)
+	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testStores(t, a, b)
+}
+
+// standing returns the prefixes that BOOTSTRAP_ISOLATION names.
+func standing(t *testing.T) (a, b *place) {
+	t.Helper()
 	first, second, ok := strings.Cut(os.Getenv("BOOTSTRAP_ISOLATION"), ":")
 	if !ok {
 		t.Skip("only where BOOTSTRAP_ISOLATION names two prefixes")
@@ -25,7 +40,7 @@ func TestIsolationOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { remove(t, dir) })
-	w := &world{dir: dir, user: owner(t, first), xdgCache: os.Getenv("BOOTSTRAP_ISOLATION_CACHE")}
+	w := &world{dir: dir, checkout: dir, user: owner(t, first), xdgCache: os.Getenv("BOOTSTRAP_ISOLATION_CACHE")}
 	w.mkdir(t, dir)
 	place := func(store string) *place {
 		return &place{w: w, store: store, home: w.home(t, "home-"+filepath.Base(filepath.Dir(store))), account: w.user}
@@ -33,7 +48,7 @@ func TestIsolationOnly(t *testing.T) {
 	for _, store := range []string{first, second} {
 		dropDeadRoots(t, filepath.Join(filepath.Dir(store), "var/nix/gcroots/auto"))
 	}
-	testIsolation(t, place(first), place(second))
+	return place(first), place(second)
 }
 
 // dropDeadRoots removes the roots that an earlier run has left, which Nix would stop at.

@@ -37,7 +37,7 @@ func testSubstituters(t *testing.T, n *neighbours) {
 			t.Skip("skipped: only root can put a store in the place of /nix")
 		}
 		dir := n.a.scratch(t)
-		f := fixed{dir: dir, path: n.classic.root, name: "classic-2", text: "classic-2"}
+		f := fixed{dir: dir, path: n.classic.root, name: "classic-2", text: n.classic.text("classic-2")}
 		f.isFetched(t, n.a, classicStore+"&read-only=true", "--extra-experimental-features", "read-only-local-store")
 	})
 }
@@ -62,12 +62,15 @@ func (f fixed) expression(script string) string {
 }
 
 // isFetched makes sure that a prefix plans to fetch it from a store, and does, without a build.
+// "" is what nix.conf names.
 func (f fixed) isFetched(t *testing.T, p *place, from string, options ...string) {
 	t.Helper()
 	build := func(more ...string) result {
 		argv := []string{
-			p.programPath(t, "nix"), "build", "--impure", "--no-link", "--print-out-paths",
-			"--option", "substituters", from, "--expr", f.expression("exit 1"),
+			p.programPath(t, "nix"), "build", "--impure", "--no-link", "--print-out-paths", "--expr", f.expression("exit 1"),
+		}
+		if from != "" {
+			argv = append(argv, "--option", "substituters", from)
 		}
 		return p.bare(f.dir, append(append(argv, options...), more...)).run(t)
 	}

@@ -21,7 +21,7 @@ import (
 // docs/ISOLATION.md says which test is for which failure and for which patch;
 // TestIsolationTables holds it to that.
 func testIsolation(t *testing.T, a, b *place) {
-	n := newNeighbours(t, a, b)
+	n := newNeighbours(t, a, b, "neighbours")
 	before := n.others(t)
 	for _, group := range []struct {
 		name string
@@ -62,23 +62,24 @@ type neighbours struct {
 	classic *classic // stands for /nix; nil if nothing does
 }
 
-func newNeighbours(t *testing.T, a, b *place) *neighbours {
+// newNeighbours makes them in directories that begin with a name.
+func newNeighbours(t *testing.T, a, b *place, name string) *neighbours {
 	t.Helper()
 	for _, p := range []*place{a, b} {
 		needs(t, p)
 	}
-	n := &neighbours{w: a.w, home: a.w.home(t, "neighbours")}
+	n := &neighbours{w: a.w, home: a.w.home(t, name)}
 	n.plantHome(t)
 	n.w.mkdir(t, n.w.temporary())
 	var bindings []binding
 	if info, err := os.Stat("/etc/xdg"); os.Getuid() == 0 && err == nil && info.IsDir() {
-		n.xdg = filepath.Join(n.w.dir, "neighbours-xdg")
+		n.xdg = filepath.Join(n.w.dir, name+"-xdg")
 		n.w.put(t, filepath.Join(n.xdg, "nix/nix.conf"), foreignConf)
 		bindings = append(bindings, binding{n.xdg, "/etc/xdg"})
 	} else {
 		t.Log("skipped: only root can put another directory in the place of /etc/xdg")
 	}
-	if n.classic = newClassic(t, a); n.classic != nil {
+	if n.classic = newClassic(t, filepath.Join(a.w.dir, name+"-nix"), a); n.classic != nil {
 		bindings = append(bindings, binding{n.classic.dir, "/nix"})
 	} else {
 		t.Log("skipped: only root can put a store in the place of /nix")

@@ -21,6 +21,10 @@ import (
 // The installer never writes it.
 const CustomName = "nix.custom.conf"
 
+// localFeature is what Nix calls its stores that are opened without being written to.
+// https://nix.dev/manual/nix/2.26/development/experimental-features#xp-feature-read-only-local-store
+const localFeature = "read-only-local-store"
+
 // Substituter is a binary cache and the key it signs with.
 type Substituter struct {
 	URL       string
@@ -56,6 +60,11 @@ type Options struct {
 
 	Substituters       []Substituter // those that answered
 	SubstitutersReason string        // why there are none
+
+	// Local is the URL of another Nix's store on this machine that is asked for sources, read-only.
+	// It has no key: what is fixed by its hash needs no signature, and nothing else is asked for.
+	Local       string
+	LocalReason string // why there is none
 
 	CABundle      string // absolute path; Layout.Certificates if empty
 	FlakeRegistry string // absolute path of a registry in the prefix; none if empty
@@ -104,7 +113,11 @@ func (o Options) data() map[string]any {
 		"FilterReason":       sentence(o.FilterReason),
 		"Substituters":       o.Substituters,
 		"SubstitutersReason": sentence(o.SubstitutersReason),
+		"Local":              o.Local,
+		"LocalReason":        sentence(o.LocalReason),
+		"LocalFeature":       localFeature,
 		"Public":             Public(),
+		"Borrowed":           filepath.Base(o.Layout.BorrowedConf()),
 		"NoWAL":              o.NoWAL,
 		"NoWALReason":        sentence(o.NoWALReason),
 		"MaxJobs":            o.MaxJobs,
@@ -143,6 +156,11 @@ func (o Options) check() error {
 		}
 		if name, key, ok := strings.Cut(s.PublicKey, ":"); !ok || name == "" || key == "" {
 			return fmt.Errorf("public key %q: is not <name>:<key>", s.PublicKey)
+		}
+	}
+	if o.Local != "" {
+		if err := checkWord("local store", o.Local); err != nil {
+			return err
 		}
 	}
 	if o.MaxJobs < 0 || o.Cores < 0 {

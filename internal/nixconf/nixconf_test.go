@@ -35,12 +35,11 @@ func settings(t *testing.T, conf []byte) map[string]string {
 			t.Errorf("line %q: Nix would refuse it", line)
 			continue
 		}
+		if words[0] == "!include" {
+			words = []string{strings.Join(words, " "), "="}
+		}
 		if _, twice := out[words[0]]; twice {
 			t.Errorf("%s is set twice", words[0])
-		}
-		if words[0] == "!include" {
-			out[words[0]] = strings.Join(words[1:], " ")
-			continue
 		}
 		out[words[0]] = strings.Join(words[2:], " ")
 	}
@@ -72,7 +71,8 @@ func bare() map[string]string {
 		"builders-use-substitutes":   "false",
 		"eval-cache":                 "true",
 		"upgrade-nix-store-path-url": "",
-		"!include":                   "nix.custom.conf",
+		"!include nix.borrowed.conf": "",
+		"!include nix.custom.conf":   "",
 	}
 }
 
@@ -103,7 +103,32 @@ func TestRender(t *testing.T) {
 			differ: map[string]string{
 				"substituters":        "https://cache.nixos.org?store=/nix/store",
 				"trusted-public-keys": "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=",
+				"fallback":            "true",
 			},
+			comment: "# No store of another Nix on this machine is asked.\n",
+		},
+		"a store": {
+			options: nixconf.Options{Local: "local?store=/nix/store&read-only=true"},
+			differ: map[string]string{
+				"experimental-features": "nix-command flakes read-only-local-store",
+				"substituters":          "local?store=/nix/store&read-only=true",
+				"fallback":              "true",
+			},
+			comment: "# No cache is asked.\n",
+		},
+		"a store and a cache": {
+			options: nixconf.Options{Local: "local?read-only=true", Substituters: []nixconf.Substituter{nixconf.Public()}},
+			differ: map[string]string{
+				"experimental-features": "nix-command flakes read-only-local-store",
+				"substituters":          "local?read-only=true https://cache.nixos.org?store=/nix/store",
+				"trusted-public-keys":   "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=",
+				"fallback":              "true",
+			},
+			comment: "While it is\n# not there, Nix warns of it and goes on.\n",
+		},
+		"no store and why": {
+			options: nixconf.Options{LocalReason: "there is none in /nix"},
+			comment: "# No store of another Nix on this machine is asked: there is none in /nix.\n",
 		},
 		"two caches": {
 			options: nixconf.Options{Substituters: []nixconf.Substituter{
@@ -112,6 +137,7 @@ func TestRender(t *testing.T) {
 			differ: map[string]string{
 				"substituters":        "http://cache.test https://cache.nixos.org?store=/nix/store",
 				"trusted-public-keys": "ours:AAAA cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=",
+				"fallback":            "true",
 			},
 		},
 		"no cache and why": {
@@ -119,7 +145,7 @@ func TestRender(t *testing.T) {
 			comment: "No cache is asked: no route to host.\n",
 		},
 		"no cache and how to": {
-			comment: "#   substituters = https://cache.nixos.org?store=/nix/store\n",
+			comment: "#   extra-substituters = https://cache.nixos.org?store=/nix/store\n",
 		},
 		"a bundle of one's own": {
 			options: nixconf.Options{CABundle: "/etc/corp.pem"},
@@ -207,6 +233,7 @@ func TestRefusesWhatNixWouldMisread(t *testing.T) {
 		"two URLs in one":       {func(o *nixconf.Options) { o.Substituters = []nixconf.Substituter{{"http://a http://b", "k:A"}} }, `render nix.conf: substituter "http://a http://b": contains white space or a control character`},
 		"a cache without a key": {func(o *nixconf.Options) { o.Substituters = []nixconf.Substituter{{"http://a", ""}} }, `render nix.conf: public key: is empty`},
 		"a key without a name":  {func(o *nixconf.Options) { o.Substituters = []nixconf.Substituter{{"http://a", ":A"}} }, `render nix.conf: public key ":A": is not <name>:<key>`},
+		"two stores in one":     {func(o *nixconf.Options) { o.Local = "local daemon" }, `render nix.conf: local store "local daemon": contains white space or a control character`},
 		"negative jobs":         {func(o *nixconf.Options) { o.MaxJobs = -1 }, `render nix.conf: jobs -1, cores 0: must not be negative`},
 	}
 	for name, tt := range tests {
@@ -218,5 +245,35 @@ func TestRefusesWhatNixWouldMisread(t *testing.T) {
 				t.Errorf("got %v\nwant %s", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestRenderBorrowed(t *testing.T) {
+	conf, err := nixconf.RenderBorrowed([]nixconf.Borrowed{
+		{Store: "/nix/store", Sandbox: []string{"/nix/store?", "/nix/var/nix/profiles?"}},
+		{Store: "/b/store", Sandbox: []string{"/b/store=/image/b/store?"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(conf)) {
+		if !strings.HasPrefix(line, "#") && line != "\n" {
+			got = append(got, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	want := []string{
+		"extra-sandbox-paths = /nix/store? /nix/var/nix/profiles?",
+		"extra-sandbox-paths = /b/store=/image/b/store?",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, bad := range []nixconf.Borrowed{
+		{Store: "b/store"}, {Store: "/b\nsandbox = false"}, {Store: "/b/store", Sandbox: []string{"/b /etc"}}, {Store: "/b/store", Sandbox: []string{"/b#"}},
+	} {
+		if text, err := nixconf.RenderBorrowed([]nixconf.Borrowed{bad}); err == nil {
+			t.Errorf("%+v is written as\n%s", bad, text)
+		}
 	}
 }

@@ -5,7 +5,10 @@
 // It reads the file system to resolve symbolic links and never writes to it.
 package prefix
 
-import "path/filepath"
+import (
+	"net/url"
+	"path/filepath"
+)
 
 // Layout is every directory of one prefix, each absolute, cleaned and free of symbolic links
 // (save for Share and ProfileD, which nothing compiles in).
@@ -77,6 +80,9 @@ func (l Layout) StorePath(name string) string { return filepath.Join(l.Store, na
 // NixConf returns Nix's configuration file.
 func (l Layout) NixConf() string { return filepath.Join(l.Conf, "nix.conf") }
 
+// BorrowedConf returns the file that nix.conf includes for what the prefix borrows of other stores.
+func (l Layout) BorrowedConf() string { return filepath.Join(l.Conf, "nix.borrowed.conf") }
+
 // Certificates returns the link to the bundle of certificates the prefix brings.
 func (l Layout) Certificates() string { return filepath.Join(l.Conf, "ca-bundle.crt") }
 
@@ -98,6 +104,20 @@ func (l Layout) Database() string { return filepath.Join(l.State, "db") }
 // GCRoots returns the directory of the installer's own GC roots.
 // Roots in there are found without looking outside the state directory.
 func (l Layout) GCRoots() string { return filepath.Join(l.State, "gcroots", "bootstrap") }
+
+// Lent returns the directory of the GC roots that keep what other prefixes borrow from this store,
+// with a directory in it for each of them.
+func (l Layout) Lent() string { return filepath.Join(l.State, "gcroots", "bootstrap-lent") }
+
+// LentTo returns the directory of the GC roots that keep what one prefix borrows from this store.
+// Its name is the store directory of that prefix; [Borrower] reads it.
+func (l Layout) LentTo(store string) string { return filepath.Join(l.Lent(), url.PathEscape(store)) }
+
+// Borrower returns whose directory in [Layout.Lent] has that name; ok is false if it is nobody's.
+func Borrower(name string) (store string, ok bool) {
+	store, err := url.PathUnescape(name)
+	return store, err == nil && filepath.IsAbs(store) && url.PathEscape(store) == name
+}
 
 // BuildDir returns the value of `build-dir` in nix.conf.
 // Upstream's default from 2.30 on is the same.

@@ -17,7 +17,10 @@ import (
 // Write replaces the receipt at path, as a whole or not at all, with mode 0644.
 // It fills in the version. The directory must exist.
 func Write(path string, r Receipt) error {
-	r.Version = Version
+	r.Version = 1
+	if len(r.Borrowed) > 0 {
+		r.Version = borrowedVersion
+	}
 	if err := r.check(); err != nil {
 		return fmt.Errorf("write receipt: %w", err)
 	}

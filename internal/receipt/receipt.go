@@ -6,6 +6,7 @@
 package receipt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,9 +15,16 @@ import (
 	"bootstrap/internal/prefix"
 )
 
-// Version is the version of the format that [Write] writes and the newest that [Load] reads.
-// A field that is added, renamed or given another meaning makes a new version.
-const Version = 1
+// Version is the newest version of the format that [Load] reads. A field that is added, renamed or
+// given another meaning makes a new version; [Write] writes the oldest that has a place for
+// everything, so that older programs go on reading what they can understand.
+//
+//	1  the first
+//	2  borrowed
+const Version = 2
+
+// borrowedVersion is the first version with a place for [Receipt.Borrowed].
+const borrowedVersion = 2
 
 // Runtime is the mode of a prefix whose Nix was made for another store directory.
 const Runtime = "runtime"
@@ -36,6 +44,7 @@ type Receipt struct {
 	Made       []Made        `json:"made"`   // in the order it was made; uninstall goes backwards
 	Hooks      []Hook        `json:"hooks"`
 	Host       Host          `json:"host"`
+	Borrowed   []Loan        `json:"borrowed,omitempty"` // other stores that builds see
 }
 
 // Stage is one stage that ended well.
@@ -58,6 +67,22 @@ type Hook struct {
 	Shell   string `json:"shell"`
 	File    string `json:"file"`
 	Created bool   `json:"created"` // the file did not exist before
+}
+
+// Loan is a store that builds of the prefix see although it is not theirs.
+type Loan struct {
+	Store   string    `json:"store"`           // the lender's store directory, as its Nix knows it
+	Files   string    `json:"files,omitempty"` // where its files lie, if elsewhere
+	State   string    `json:"state"`           // its state directory, in which its GC roots are
+	Since   time.Time `json:"since"`
+	Sandbox []string  `json:"sandbox"` // what builds see, in the words of extra-sandbox-paths
+	Paths   []Lent    `json:"paths"`   // what is borrowed by name
+}
+
+// Lent is a store path of a lender.
+type Lent struct {
+	Path string `json:"path"`
+	Root string `json:"root,omitempty"` // the GC root that keeps it; none if it could not be made
 }
 
 // Host is the machine the prefix was made on.
@@ -116,6 +141,34 @@ func (r *Receipt) check() error {
 	for i, h := range r.Hooks {
 		if err := checkPath(fmt.Sprintf("hooks[%d]", i), h.File); err != nil {
 			return err
+		}
+	}
+	return r.checkBorrowed()
+}
+
+func (r *Receipt) checkBorrowed() error {
+	if len(r.Borrowed) > 0 && r.Version < borrowedVersion {
+		return fmt.Errorf("borrowed: version %d has no such field", r.Version)
+	}
+	seen := map[string]bool{}
+	for i, l := range r.Borrowed {
+		what := fmt.Sprintf("borrowed[%d]", i)
+		if seen[l.Store] {
+			return fmt.Errorf("%s: store %q is not the first", what, l.Store)
+		}
+		seen[l.Store] = true
+		for _, path := range []string{l.Store, l.State, cmp.Or(l.Files, l.Store)} {
+			if err := checkPath(what, path); err != nil {
+				return err
+			}
+		}
+		for _, p := range l.Paths {
+			if err := checkPath(what, p.Path); err != nil {
+				return err
+			}
+			if filepath.Dir(p.Path) != l.Store {
+				return fmt.Errorf("%s: path %q is not one of that store", what, p.Path)
+			}
 		}
 	}
 	return nil

@@ -42,16 +42,84 @@ func v1() receipt.Receipt {
 	}
 }
 
+// v2 is what testdata/v2.json says.
+func v2() receipt.Receipt {
+	r := v1()
+	r.Version = 2
+	r.Borrowed = []receipt.Loan{
+		{
+			Store: "/nix/store", State: "/nix/var/nix", Since: r.Created, Sandbox: []string{"/nix/store?", "/nix/var/nix/profiles?"},
+			Paths: []receipt.Lent{{Path: "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-zip-3.0"}},
+		},
+		{
+			Store: "/srv/store", Files: "/image/srv/store", State: "/image/srv/var/nix", Since: r.Created, Sandbox: []string{"/srv/store=/image/srv/store?"},
+			Paths: []receipt.Lent{{
+				Path: "/srv/store/0123456789abcdfghijklmnpqrsvwxyz-gcc",
+				Root: "/image/srv/var/nix/gcroots/bootstrap-lent/%2Fopt%2Fstore/0123456789abcdfghijklmnpqrsvwxyz-gcc",
+			}},
+		},
+	}
+	return r
+}
+
 func TestLoadReadsReceiptsOfOldReleases(t *testing.T) {
-	got, err := receipt.Load(filepath.Join("testdata", "v1.json"))
+	for name, want := range map[string]receipt.Receipt{"v1.json": v1(), "v2.json": v2()} {
+		got, err := receipt.Load(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, *got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if s, ok := got.Stage("native"); !ok || s.Key != "d4e5f6" {
+			t.Errorf("%s: stage native = %+v, %v", name, s, ok)
+		}
+	}
+}
+
+// What has no need of a newer version is readable by programs that know the older ones only.
+func TestWriteTakesTheOldestVersion(t *testing.T) {
+	for name, r := range map[string]receipt.Receipt{"v1.json": v1(), "v2.json": v2()} {
+		path := filepath.Join(t.TempDir(), "receipt.json")
+		r.Version = 0
+		if err := receipt.Write(path, r); err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestParseRefusesLoans(t *testing.T) {
+	good, err := os.ReadFile(filepath.Join("testdata", "v2.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(v1(), *got); diff != "" {
-		t.Errorf("receipt (-want +got):\n%s", diff)
-	}
-	if s, ok := got.Stage("native"); !ok || s.Key != "d4e5f6" {
-		t.Errorf("stage native = %+v, %v", s, ok)
+	for name, tt := range map[string]struct{ from, to, want string }{
+		"in an old version":    {`"version": 2`, `"version": 1`, "version 1 has no such field"},
+		"one store twice":      {`"store": "/srv/store"`, `"store": "/nix/store"`, "not the first"},
+		"a relative state":     {`"state": "/nix/var/nix"`, `"state": "nix"`, "borrowed[0]"},
+		"files that are not":   {`"files": "/image/srv/store"`, `"files": "/image/.."`, "borrowed[1]"},
+		"a path of elsewhere":  {`"path": "/nix/store/`, `"path": "/etc/`, "not one of that store"},
+		"a path in a path":     {`xyz-zip-3.0"`, `xyz-zip-3.0/bin"`, "not one of that store"},
+		"the store for a path": {`"path": "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-zip-3.0"`, `"path": "/nix/store"`, "not one of that store"},
+	} {
+		if !bytes.Contains(good, []byte(tt.from)) {
+			t.Fatalf("%s: no %q in the receipt", name, tt.from)
+		}
+		_, err := receipt.Parse(bytes.Replace(good, []byte(tt.from), []byte(tt.to), 1))
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error = %v, want %q in it", name, err, tt.want)
+		}
 	}
 }
 
@@ -131,7 +199,7 @@ func TestParseRefuses(t *testing.T) {
 		{"cut in half", good[:len(good)/2], "cut off after", "again"},
 		{"zeros", make([]byte, 100), "at byte 1", "again"},
 		{"two objects", append(bytes.Clone(good), good...), "after top-level value", "again"},
-		{"a newer version", []byte(`{"version": 2, "anything": true}`), "newer bootstrap", "newer bootstrap"},
+		{"a newer version", []byte(`{"version": 3, "anything": true}`), "newer bootstrap", "newer bootstrap"},
 		{"no version", []byte(`{}`), "version 0", "again"},
 		{"an unknown field", swap(`"installer"`, `"instalelr"`), "instalelr", "again"},
 		{"a relative store", swap(`"/opt/store"`, `"opt/store"`), "opt/store", "again"},

@@ -98,6 +98,8 @@ func (e *execution) take(ctx context.Context, s Step) error {
 		return err
 	}
 	switch s.Name {
+	case Borrowed:
+		e.giveBack()
 	case ShellHooks:
 		e.hooks()
 	case Directories:

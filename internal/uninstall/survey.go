@@ -22,11 +22,13 @@ func (s *survey) run(ctx context.Context) error {
 		s.Hooks = append(s.Hooks, h.Path)
 	}
 	for _, name := range []StepName{ // the order
-		ShellHooks, Configuration, PackageSet, Database, Store, State, Logs, Work, Directories, Journal,
+		Borrowed, ShellHooks, Configuration, PackageSet, Database, Store, State, Logs, Work, Directories, Journal,
 	} {
 		s.step(name)
 	}
 	s.recorded()
+	s.borrowed()
+	s.lent()
 	for _, look := range []func(context.Context) error{s.store, s.state, s.logs, s.work} {
 		if err := look(ctx); err != nil {
 			return err

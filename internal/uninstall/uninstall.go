@@ -10,6 +10,8 @@
 // was made, and the build logs only if one says so of the log directory or of `drvs` in it.
 // So the installer records [prefix.Layout.Database] and [LogsOf] too, before Nix makes them.
 //
+// In other stores only the GC roots go that keep what this prefix borrows (internal/loan).
+//
 // The journal goes last, so that a removal that was interrupted can be run again.
 // No symbolic link is followed: one that is in the way is removed itself.
 // The package asks nobody and prints nothing.
@@ -25,6 +27,7 @@ import (
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
+	"bootstrap/internal/loan"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/receipt"
 	"bootstrap/internal/shellrc"
@@ -54,6 +57,7 @@ type StepName string
 
 // The steps, in the order they are taken.
 const (
+	Borrowed      StepName = "borrowed" // GC roots in other stores
 	ShellHooks    StepName = "shell hooks"
 	Configuration StepName = "configuration" // links, env files, nix.conf
 	PackageSet    StepName = "package set"
@@ -86,8 +90,9 @@ type Removal struct {
 	Dangling []string      `json:"dangling"` // links elsewhere that lead into the store; they stay
 	Warnings []string      `json:"warnings"`
 
-	opts Options
-	rec  *records
+	opts  Options
+	rec   *records
+	loans []receipt.Loan
 }
 
 // group is some entries of one directory.
@@ -117,7 +122,7 @@ func Plan(ctx context.Context, o Options) (*Removal, error) {
 	if err := r.check(); err != nil {
 		return nil, r.wrap(err)
 	}
-	r.rec = gather(o)
+	r.rec, r.loans = gather(o), loan.Open(o.Journal, o.Receipt)
 	if r.rec.empty() {
 		return nil, r.wrap(fault.New(fault.Usage, ErrNothing, "give the --prefix it was installed with"))
 	}

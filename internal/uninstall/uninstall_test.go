@@ -292,7 +292,7 @@ func TestEvents(t *testing.T) {
 	same(t, "kinds", []event.Kind{event.Start, event.Progress, event.Done}, kinds)
 	same(t, "files", report.Files, done)
 	same(t, "steps", []uninstall.StepName{
-		uninstall.ShellHooks, uninstall.Configuration, uninstall.PackageSet, uninstall.Database, uninstall.Store,
+		uninstall.Borrowed, uninstall.ShellHooks, uninstall.Configuration, uninstall.PackageSet, uninstall.Database, uninstall.Store,
 		uninstall.State, uninstall.Logs, uninstall.Work, uninstall.Directories, uninstall.Journal,
 	}, last)
 }
