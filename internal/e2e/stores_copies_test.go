@@ -131,6 +131,7 @@ func testSoftwareAndData(t *testing.T, n *neighbours) {
 	if text, err := os.ReadFile(made); err != nil || string(text) != "made by software\n" {
 		t.Errorf("copied to the software: %q, %v", text, err)
 	}
+	remove(t, custom) // it is nobody's but the user's, and stays otherwise
 	testUninstallBorrower(t, &data, n.b)
 }
 
