@@ -1,9 +1,9 @@
 package doctor
 
 import (
-	"io"
-	"os"
 	"path/filepath"
+
+	"bootstrap/internal/probe"
 )
 
 // passing are the file systems that end before their files do, and what ends them.
@@ -21,7 +21,7 @@ func (o Options) fileSystem() Check {
 		name = "not known"
 	}
 	c := ok("file system", "SQLite's write-ahead log needs memory that all who use the database share", "%s", name)
-	log := walMode(filepath.Join(o.Layout.Database(), "db.sqlite"))
+	log, _ := probe.HasLog(filepath.Join(o.Layout.Database(), "db.sqlite"))
 	switch {
 	case state.Remote && log:
 		c.Found += ", with a database that has a write-ahead log"
@@ -35,17 +35,4 @@ func (o Options) fileSystem() Check {
 		return c.but(Warning, "choose a --prefix on a disk, if it is meant to stay")
 	}
 	return c
-}
-
-// walMode reports whether a database of SQLite's has a write-ahead log: bytes 18 and 19 are 2 then
-// (https://www.sqlite.org/fileformat2.html, 1.3).
-func walMode(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	head := make([]byte, 20)
-	_, err = io.ReadFull(file, head)
-	return err == nil && head[18] == 2 && head[19] == 2
 }

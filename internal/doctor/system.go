@@ -18,7 +18,7 @@ type System struct {
 	Link, Symlink   func(old, name string) error
 	Lstat           func(path string) (fs.FileInfo, error)
 	Sync            func(f *os.File) error
-	LockPatience    time.Duration // default: 5 s
+	LockPatience    time.Duration // default: 30 s
 }
 
 // defaults returns the system with the real one where nothing stands in for it.
@@ -48,7 +48,7 @@ func (s System) defaults() System {
 		s.Sync = (*os.File).Sync
 	}
 	if s.LockPatience == 0 {
-		s.LockPatience = patience
+		s.LockPatience = 30 * time.Second // four processes, on a host that may be busy
 	}
 	return s
 }
