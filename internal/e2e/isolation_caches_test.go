@@ -11,21 +11,29 @@ import (
 	"testing"
 )
 
-// testSharedCaches gives both prefixes one cache directory, and has them use it in turn.
+// testSharedCaches gives both prefixes one cache directory, as somebody may who is short of space, and
+// has them use it in turn.
 func testSharedCaches(t *testing.T, n *neighbours) {
-	shared := "NIX_CACHE_HOME=" + filepath.Join(n.a.scratch(t), "cache")
-	t.Run("fetcher", func(t *testing.T) { testSharedFetches(t, n, shared) })
+	shared := filepath.Join(n.a.scratch(t), "cache")
+	n.w.mkdir(t, shared)
+	for _, p := range []*place{n.a, n.b} {
+		cache := p.layout(t).UserCache(p.account.name)
+		remove(t, cache)
+		n.w.link(t, shared, cache)
+		t.Cleanup(func() { remove(t, cache) })
+	}
+	t.Run("fetcher", func(t *testing.T) { testSharedFetches(t, n) })
 	t.Run("evaluation", func(t *testing.T) { testSharedEvaluation(t, n, shared) })
 	t.Run("registry", func(t *testing.T) { testSharedRegistry(t, n, shared) })
-	t.Run("binary cache", func(t *testing.T) { testSharedCacheInfo(t, n, shared) })
+	t.Run("binary cache", func(t *testing.T) { testSharedCacheInfo(t, n) })
 }
 
 // inTurn runs a command line with both prefixes, three times.
-func (n *neighbours) inTurn(t *testing.T, dir, line string, env ...string) {
+func (n *neighbours) inTurn(t *testing.T, dir, line string) {
 	t.Helper()
 	for range 3 {
 		for _, p := range []*place{n.a, n.b} {
-			r := p.line(t, dir, line, env...).run(t).want(t, 0)
+			r := p.line(t, dir, line).run(t).want(t, 0)
 			for _, problem := range []string{"error", "is not in the Nix store", "unexpectedly succeeded"} {
 				if strings.Contains(r.stderr, problem) {
 					t.Errorf("%s\n%s", r, r.tail())
@@ -41,10 +49,10 @@ func (n *neighbours) inTurn(t *testing.T, dir, line string, env ...string) {
 }
 
 // testSharedFetches: what one has fetched, the other has not.
-func testSharedFetches(t *testing.T, n *neighbours, shared string) {
+func testSharedFetches(t *testing.T, n *neighbours) {
 	w := n.a.newWares(t)
-	n.inTurn(t, w.dir, "nix eval --impure --raw -f src/fetch.nix", shared)
-	n.inTurn(t, w.dir, "nix flake metadata file://"+w.dir+"/flake.tar.gz", shared)
+	n.inTurn(t, w.dir, "nix eval --impure --raw -f src/fetch.nix")
+	n.inTurn(t, w.dir, "nix flake metadata file://"+w.dir+"/flake.tar.gz")
 }
 
 // testSharedEvaluation: a flake in an archive is locked, and what it evaluates to is remembered.
@@ -52,16 +60,16 @@ func testSharedFetches(t *testing.T, n *neighbours, shared string) {
 func testSharedEvaluation(t *testing.T, n *neighbours, shared string) {
 	w := n.a.newWares(t)
 	flake := n.plainFlake(t, w, "ok")
-	n.inTurn(t, w.dir, "nix eval --raw "+flake+"#ok.drvPath", shared)
-	n.inTurn(t, w.dir, "nix build --no-link --print-out-paths "+flake+"#ok", shared)
-	n.inTurn(t, w.dir, "nix path-info --derivation "+flake+"#ok", shared)
+	n.inTurn(t, w.dir, "nix eval --raw "+flake+"#ok.drvPath")
+	n.inTurn(t, w.dir, "nix build --no-link --print-out-paths "+flake+"#ok")
+	n.inTurn(t, w.dir, "nix path-info --derivation "+flake+"#ok")
 	// What fails in one store is not remembered as a failure by the other.
 	for range 2 {
-		n.a.line(t, w.dir, "nix eval --raw "+flake+"#picky", shared).must(t)
-		r := n.b.line(t, w.dir, "nix eval --raw "+flake+"#picky", shared).run(t)
+		n.a.line(t, w.dir, "nix eval --raw "+flake+"#picky").must(t)
+		r := n.b.line(t, w.dir, "nix eval --raw "+flake+"#picky").run(t)
 		r.refused(t, "not for this store")
 	}
-	caches, err := filepath.Glob(filepath.Join(strings.TrimPrefix(shared, "NIX_CACHE_HOME="), "eval-cache-v*/*.sqlite"))
+	caches, err := filepath.Glob(filepath.Join(shared, "eval-cache-v*/*.sqlite"))
 	if err != nil || len(caches)%2 != 0 || len(caches) == 0 {
 		t.Errorf("evaluations are remembered in %q, %v; not in as many files for each store", caches, err)
 	}
@@ -88,16 +96,16 @@ func (n *neighbours) plainFlake(t *testing.T, w wares, name string) string {
 func testSharedRegistry(t *testing.T, n *neighbours, shared string) {
 	w := n.a.newWares(t)
 	n.w.put(t, filepath.Join(w.dir, "registry.json"), `{"version": 2, "flakes": [{"from": {"type": "indirect", "id": "iso"}, "to": {"type": "tarball", "url": "`+n.plainFlake(t, w, "registered")+`"}}]}`)
-	n.inTurn(t, w.dir, "nix eval --raw iso#ok.drvPath --option flake-registry file://"+w.dir+"/registry.json", shared)
-	n.inTurn(t, w.dir, "nix registry list --option flake-registry file://"+w.dir+"/registry.json", shared)
-	links, err := filepath.Glob(filepath.Join(strings.TrimPrefix(shared, "NIX_CACHE_HOME="), "flake-registry*.json"))
+	n.inTurn(t, w.dir, "nix eval --raw iso#ok.drvPath --option flake-registry file://"+w.dir+"/registry.json")
+	n.inTurn(t, w.dir, "nix registry list --option flake-registry file://"+w.dir+"/registry.json")
+	links, err := filepath.Glob(filepath.Join(shared, "flake-registry*.json"))
 	if err != nil || len(links) != 2 {
 		t.Errorf("the registry is rooted by %q, %v; not by a link for each store", links, err)
 	}
 }
 
 // testSharedCacheInfo: that a binary cache is for another store directory is noticed every time.
-func testSharedCacheInfo(t *testing.T, n *neighbours, shared string) {
+func testSharedCacheInfo(t *testing.T, n *neighbours) {
 	for _, pair := range n.pairs() {
 		mine, other := pair[0], pair[1]
 		var mu sync.Mutex
@@ -115,7 +123,7 @@ func testSharedCacheInfo(t *testing.T, n *neighbours, shared string) {
 		t.Cleanup(server.Close)
 		build := func(p *place) result {
 			w := p.newWares(t)
-			return p.line(t, w.dir, "nix build --no-link -f src prog --option substituters "+server.URL, shared).run(t).want(t, 0)
+			return p.line(t, w.dir, "nix build --no-link -f src prog --option substituters "+server.URL).run(t).want(t, 0)
 		}
 		build(other) // whom it is for; it is remembered
 		mu.Lock()
