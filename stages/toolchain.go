@@ -93,7 +93,7 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
 }
 
 // vetSeed refuses a seed with a package that a builder must not unpack. The built-in lock was
-// vetted when it was made, and is again by the tests: reading all packages costs a quarter of a minute of processor time.
+// vetted when it was made, and is again by the tests; reading it all would take some seconds more.
 func (r *installation) vetSeed(ctx context.Context, cached map[string]string) error {
 	known, err := lock.Parse(templates.Lock())
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
@@ -208,12 +209,7 @@ func (o own) sandboxed() bool {
 	return false
 }
 
-func byStore(a, b receipt.Loan) int {
-	if a.Store < b.Store {
-		return -1
-	}
-	return 1
-}
+func byStore(a, b receipt.Loan) int { return strings.Compare(a.Store, b.Store) }
 
 // notBorrowed is what becomes of returning a store that is not borrowed.
 func notBorrowed(asked string, loans []receipt.Loan) error {

@@ -28,12 +28,19 @@ func install(ctx context.Context, m machine, f *installFlags) error {
 	o.Sink = view
 	begun := false
 	o.Confirm = func(ctx context.Context, p *stages.Plan) error {
-		err := consent(ctx, m, f, p, view)
-		begun = err == nil
-		return err
+		if err := consent(ctx, m, f, p, view); err != nil {
+			return err
+		}
+		begun = true
+		// Before anything is there: uninstall sees by the list who still needs the cache.
+		listPrefix(ctx, m, o.Layout, view)
+		return nil
 	}
 	res, err := stages.Execute(ctx, o)
-	if err == nil || begun {
+	switch {
+	case begun:
+		unlistUnwritten(ctx, m, o.Layout)
+	case err == nil:
 		listPrefix(ctx, m, o.Layout, view)
 	}
 	if err != nil {

@@ -89,7 +89,8 @@ func remove(ctx context.Context, m machine, f *uninstallFlags) error {
 			report.Warnings = append(report.Warnings, warning)
 		}
 	}
-	if err == nil && drop {
+	// Another installation may have begun meanwhile.
+	if err == nil && drop && (f.cache || m.isLast(removal.Layout)) {
 		err = cached.remove()
 	}
 	if f.json {

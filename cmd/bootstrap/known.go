@@ -28,12 +28,9 @@ func (m machine) known() ([]registry.Entry, error) {
 	return registry.Survey(list, m.getenv(prefixVariable)), nil
 }
 
-// listPrefix puts a prefix into the list, if anything was recorded of it. That it cannot is no
-// reason for an installation to fail: it is told to the sink.
+// listPrefix puts a prefix into the list. That it cannot is no reason for an installation to fail:
+// it is told to the sink.
 func listPrefix(ctx context.Context, m machine, l prefix.Layout, sink event.Sink) {
-	if registry.Look(l.Store).State == registry.Gone {
-		return // nothing was written
-	}
 	file, err := m.registry()
 	if err == nil {
 		// An installation that was interrupted is to be found, too.
@@ -41,6 +38,13 @@ func listPrefix(ctx context.Context, m machine, l prefix.Layout, sink event.Sink
 	}
 	if err != nil {
 		sink.Emit(event.Event{Time: m.now(), Kind: event.Warn, Text: unlisted(err)})
+	}
+}
+
+// unlistUnwritten takes a prefix out of the list again if nothing was recorded of it.
+func unlistUnwritten(ctx context.Context, m machine, l prefix.Layout) {
+	if registry.Look(l.Store).State == registry.Gone {
+		_ = unlistPrefix(context.WithoutCancel(ctx), m, l) // what is wrong with the list was told before
 	}
 }
 
@@ -56,7 +60,7 @@ func unlistPrefix(ctx context.Context, m machine, l prefix.Layout) (warning stri
 	return ""
 }
 
-// isLast reports whether the account has no prefix besides one. Where that cannot be known, it has.
+// isLast reports whether the account has no prefix besides one; not if that cannot be known.
 func (m machine) isLast(l prefix.Layout) bool {
 	entries, err := m.known()
 	if err != nil {
