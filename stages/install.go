@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"bootstrap/internal/journal"
@@ -56,6 +57,9 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 	}
 	native := r.done[Native]["nix"]
 	n := r.installed(Install)
+	if err := r.dropStrayProfile(); err != nil {
+		return nil, err
+	}
 	if _, err := n.Command("nix-env", "--profile", l.DefaultProfile(), "--set", native).Output(ctx); err != nil {
 		return nil, err
 	}
@@ -67,6 +71,17 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 		out["hooked"] = "true"
 	}
 	return out, r.dropScaffold(ctx, n)
+}
+
+// dropStrayProfile takes away a profile that leads anywhere but to a generation beside it, as that
+// of runtime mode does: the native nix leaves what is not in its store alone.
+func (r *installation) dropStrayProfile() error {
+	profile := r.layout.DefaultProfile()
+	target, err := os.Readlink(profile)
+	if err != nil || target == filepath.Base(target) {
+		return nil // there is none, or Nix made it
+	}
+	return os.Remove(profile)
 }
 
 // hookShells makes new shells of the user source the env file. What a file was before is noted in

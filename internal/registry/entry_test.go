@@ -39,10 +39,20 @@ func link(t *testing.T, target, path string) {
 	}
 }
 
-// temp returns a directory with no link on the way to it.
+// temp returns a directory with no link on the way to it, and short enough for a prefix, which one
+// that has the name of a test in it may not be.
 func temp(t *testing.T) string {
 	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
+	made, err := os.MkdirTemp("", "look-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(made); err != nil {
+			t.Error(err)
+		}
+	})
+	dir, err := filepath.EvalSymlinks(made)
 	if err != nil {
 		t.Fatal(err)
 	}
