@@ -71,6 +71,14 @@ func (p *Plan) Complete() bool {
 // Begun reports whether an earlier run has written anything.
 func (p *Plan) Begun() bool { return len(p.run.history.Records) > 0 }
 
+// Hooked tells whether new shells will find nix by their start-up files once the plan is carried out.
+func (p *Plan) Hooked() bool {
+	return p.run.ShellHook || slices.ContainsFunc(p.Stages, func(s State) bool { return s.Outputs["hooked"] == "true" })
+}
+
+// HookShells has the plan carried out as with [Options.ShellHook].
+func (p *Plan) HookShells() { p.run.ShellHook = true }
+
 // State returns what is known of the named stage.
 func (p *Plan) State(name string) State {
 	for _, s := range p.Stages {

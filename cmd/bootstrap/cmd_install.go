@@ -70,25 +70,47 @@ func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan, lo
 		return err
 	}
 	defer close()
-	first := "yes"
+	q := prompt.Options{In: terminal, Out: terminal, ASCII: !m.utf8(), Dumb: m.getenv("TERM") == "dumb"}
+	if err := ask(ctx, q, m.stderr, p); err != nil || p.Hooked() {
+		return err
+	}
+	return offerHook(ctx, q, p)
+}
+
+// ask asks whether to go on, and explains at length if that is wished.
+func ask(ctx context.Context, q prompt.Options, stderr io.Writer, p *stages.Plan) error {
+	q.Label, q.Items = "Go on?", []string{"yes", "no", "explain"}
 	for {
-		answer, err := prompt.Select(ctx, prompt.Options{
-			Label: "Go on?", Items: []string{"yes", "no", "explain"}, Default: first,
-			In: terminal, Out: terminal, ASCII: !m.utf8(), Dumb: m.getenv("TERM") == "dumb",
-		})
+		answer, err := prompt.Select(ctx, q)
 		switch {
-		case err != nil && fault.KindOf(err) == fault.Interrupted:
-			return fault.New(fault.Interrupted, fmt.Errorf("nothing was written: %w", err), "")
 		case err != nil:
-			return err
+			return unanswered(err)
 		case answer == "yes":
 			return nil
 		case answer == "no":
 			return fault.New(fault.Interrupted, errors.New("nothing was written, as you wished"), "")
 		}
-		explain(m.stderr, p)
-		first = "no" // a key that was meant for the word must not begin anything
+		explain(stderr, p)
+		q.Default = "no" // a key that was meant for the word must not begin anything
 	}
+}
+
+// offerHook asks for what --shell-hook asks for.
+func offerHook(ctx context.Context, q prompt.Options, p *stages.Plan) error {
+	q.Label = "Have nix in new shells, by a marked block in their start-up files?"
+	yes, err := prompt.Confirm(ctx, q)
+	if yes {
+		p.HookShells()
+	}
+	return unanswered(err)
+}
+
+// unanswered is the error of a question that was left without an answer.
+func unanswered(err error) error {
+	if fault.KindOf(err) != fault.Interrupted {
+		return err
+	}
+	return fault.New(fault.Interrupted, fmt.Errorf("nothing was written: %w", err), "")
 }
 
 // finished says what to type next.
@@ -117,10 +139,17 @@ Then, for example:
 
     nix build -f %s hello && ./result/bin/hello
 
-fish and csh have files of their own beside it. To have it in every new shell, run bootstrap
-again with --shell-hook. To take all of it away: bootstrap uninstall --prefix %s
-`, quoted(l.Packages), quoted(l.Store))
+fish and csh have files of their own beside it. %s
+To take all of it away: bootstrap uninstall --prefix %s
+`, quoted(l.Packages), inNewShells(res.Receipt), quoted(l.Store))
 	return nil
+}
+
+func inNewShells(rec *receipt.Receipt) string {
+	if len(rec.Hooks) > 0 {
+		return "New shells find it by themselves."
+	}
+	return "To have it in every new shell, run bootstrap again\nwith --shell-hook."
 }
 
 // afterRuntime is what a person is told of a prefix in runtime mode, afterDiverted that of one
@@ -169,7 +198,7 @@ therefore not be downloaded; it is compiled, here:
 Everything is downloaded from a Debian mirror and checked against digests that are built into this
 program. Nothing is written but below the directories of the plan, the cache of downloads, and a line
 in the list of your prefixes, which `+"`bootstrap list`"+` reads; no file of the system is changed, and no
-start-up file of your shell without --shell-hook.
+start-up file of your shell without --shell-hook or your yes.
 It can be interrupted at any time; the same command goes on from there.
 `)
 	if p.Mode != receipt.Runtime {
