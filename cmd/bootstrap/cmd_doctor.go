@@ -64,7 +64,7 @@ func showDoctor(ctx context.Context, m machine, f *planFlags) error {
 	if err != nil {
 		return err
 	}
-	more, err := examine(ctx, m, o)
+	more, err := examine(ctx, m, f, o)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func showDoctor(ctx context.Context, m machine, f *planFlags) error {
 const unasked = "http://localhost"
 
 // examine makes all checks.
-func examine(ctx context.Context, m machine, o stages.Options) ([]doctor.Check, error) {
+func examine(ctx context.Context, m machine, f *planFlags, o stages.Options) ([]doctor.Check, error) {
 	plan := o
 	if plan.Mirror == "" {
 		plan.Mirror = unasked
@@ -98,7 +98,7 @@ func examine(ctx context.Context, m machine, o stages.Options) ([]doctor.Check, 
 	if err != nil {
 		return nil, err
 	}
-	d := examination(m, o, p)
+	d := examination(m, f, p)
 	checks := doctor.Look(ctx, d)
 	checks = append(checks, doctor.Login(ctx, d))
 	checks = append(checks, doctor.Try(ctx, d)...)
@@ -111,9 +111,9 @@ func examine(ctx context.Context, m machine, o stages.Options) ([]doctor.Check, 
 }
 
 // examination returns what the doctor is told of a plan.
-func examination(m machine, o stages.Options, p *stages.Plan) doctor.Options {
+func examination(m machine, f *planFlags, p *stages.Plan) doctor.Options {
 	d := doctor.Options{
-		Layout: p.Layout, Facts: p.Facts, Need: p.Need(), Asked: o.Jobs > 0,
+		Layout: p.Layout, Facts: p.Facts, Need: p.Need(), Asked: f.jobs > 0, Group: f.group,
 		Getenv: m.getenv, Now: m.now, Root: m.root,
 	}
 	if !p.Complete() {
@@ -128,7 +128,7 @@ func examination(m machine, o stages.Options, p *stages.Plan) doctor.Options {
 // consent has an installation confirmed, after the checks that write nothing and before those that
 // do: they are the first to write anything.
 func consent(ctx context.Context, m machine, f *installFlags, p *stages.Plan, sink event.Sink) error {
-	d := examination(m, stages.Options{Jobs: f.jobs}, p)
+	d := examination(m, &f.planFlags, p)
 	looked := doctor.Look(ctx, d)
 	if err := doctor.Err(looked); err != nil {
 		return err

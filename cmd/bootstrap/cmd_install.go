@@ -21,7 +21,7 @@ func install(ctx context.Context, m machine, f *installFlags) error {
 		return err
 	}
 	if f.dryRun {
-		return dryRun(ctx, m, o, f.json)
+		return dryRun(ctx, m, &f.planFlags, o)
 	}
 	view := newView(m, viewOptions{json: f.json, verbose: f.verbose})
 	defer view.Close()

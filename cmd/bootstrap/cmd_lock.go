@@ -16,7 +16,6 @@ import (
 	"bootstrap/internal/lock"
 	"bootstrap/internal/mirror"
 	"bootstrap/internal/prefix"
-	"bootstrap/internal/probe"
 	"bootstrap/internal/resolve"
 	"bootstrap/templates"
 
@@ -32,39 +31,6 @@ func lockCommand(m machine) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(lockShowCommand(m), lockUpdateCommand(m))
-	return cmd
-}
-
-func lockShowCommand(m machine) *cobra.Command {
-	f := &seedFlags{}
-	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Show which signed indexes the lock was made from, and how much it pins",
-		Args:  noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			l, err := f.lock()
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(m.stdout, "digest    %s\ntimestamp %s\n", l.Digest(), l.Timestamp)
-			for _, s := range l.Suites {
-				fmt.Fprintf(m.stdout, "suite     %s, index of %s, sha256 %s, signed by %s\n",
-					s.Name, s.Date, s.InReleaseSHA256, s.SignedBy)
-			}
-			for _, arch := range []string{"amd64", "arm64"} {
-				for _, role := range lock.Roles() {
-					var bytes int64
-					entries := l.For(arch, role)
-					for _, e := range entries {
-						bytes += e.Size
-					}
-					fmt.Fprintf(m.stdout, "%-9s %-13s %4d files %10s\n", arch, role, len(entries), probe.Size(bytes))
-				}
-			}
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&f.lockFile, "lock", "", "`file` with the lock (default: the one built in)")
 	return cmd
 }
 

@@ -30,7 +30,7 @@ func planCommand(m machine) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return dryRun(cmd.Context(), m, o, f.json)
+			return dryRun(cmd.Context(), m, f, o)
 		},
 	}
 	f.register(cmd.Flags(), "print it as JSON")
@@ -38,13 +38,13 @@ func planCommand(m machine) *cobra.Command {
 }
 
 // dryRun prints the plan, and ends as the installation would where that is refused.
-func dryRun(ctx context.Context, m machine, o stages.Options, asJSON bool) error {
+func dryRun(ctx context.Context, m machine, f *planFlags, o stages.Options) error {
 	p, err := stages.Make(ctx, o)
 	if err != nil {
 		return err
 	}
-	looked := doctor.Look(ctx, examination(m, o, p))
-	if asJSON {
+	looked := doctor.Look(ctx, examination(m, f, p))
+	if f.json {
 		if err := printJSON(m.stdout, planned{p, looked}); err != nil {
 			return err
 		}

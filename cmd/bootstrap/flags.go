@@ -55,7 +55,7 @@ type mirrorFlags struct {
 
 func (f *mirrorFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.mirror, "mirror", "", "`URL` of a Debian mirror (default: $BOOTSTRAP_MIRROR, the host's apt sources, a public one)")
-	s.StringVar(&f.keyring, "keyring", "", "`file` of OpenPGP keys to trust for indexes instead of Debian's")
+	registerKeyring(s, &f.keyring)
 	s.BoolVar(&f.allowExpired, "allow-expired-index", false, "take an index of the mirror whose Valid-Until has passed")
 }
 
@@ -89,7 +89,7 @@ type planFlags struct {
 	snapshot              string
 	jobs                  int
 	buildHello, shellHook bool
-	runtime               bool
+	runtime, group        bool
 	root                  string
 }
 
@@ -101,6 +101,7 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
 	s.BoolVar(&f.runtime, "runtime", false, "compile nothing: run the host nix on the prefix by its options")
 	s.StringVar(&f.root, "root", "", "with --runtime, `directory` that the files lie in, as if it were \"/\"; takes user namespaces")
+	s.BoolVar(&f.group, "group", false, "take a place that a group of users may write to: each of them is trusted")
 	s.BoolVar(&f.shellHook, "shell-hook", false, "make new shells find nix: add a marked block to their start-up files")
 }
 
@@ -115,6 +116,10 @@ func (f *installFlags) register(s *pflag.FlagSet) {
 	s.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	s.BoolVar(&f.dryRun, "dry-run", false, "print the plan and write nothing")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "show the output of builds")
+}
+
+func registerKeyring(s *pflag.FlagSet, to *string) {
+	s.StringVar(to, "keyring", "", "`file` of OpenPGP keys to trust for indexes instead of Debian's")
 }
 
 var sha256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)

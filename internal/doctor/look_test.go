@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -225,11 +226,24 @@ func TestOwnership(t *testing.T) {
 	must(t, os.Chmod(dir, 0o777|os.ModeSticky))
 	check(doctor.OK, "")
 	must(t, os.Chmod(dir, 0o755))
+	shared := filepath.Join(t.TempDir(), "cache")
+	must(t, os.Mkdir(shared, 0o755))
+	must(t, os.Chmod(shared, 0o777))
+	places := o.Facts.Places
+	o.Facts.Places = append(slices.Clone(places), probe.Place{Flag: "--cache-dir", Path: shared})
+	check(doctor.Refused, "everybody may write to "+shared)
+	o.Facts.Places = places
 	must(t, os.MkdirAll(o.Layout.Store, 0o755))
 	check(doctor.OK, "")
 	must(t, os.Chmod(o.Layout.Store, 0o775))
 	o.Facts.GID = 4242
-	check(doctor.Warning, "may write to it")
+	check(doctor.Refused, "may write to "+o.Layout.Store)
+	o.Group = true
+	check(doctor.Warning, "may write to "+o.Layout.Store)
+	must(t, os.Chmod(o.Layout.Store, 0o755))
+	must(t, os.Chmod(dir, 0o777))
+	check(doctor.Refused, "everybody may write to "+dir)
+	must(t, os.Chmod(dir, 0o755))
 	o.Facts.UID = 4242
 	check(doctor.Warning, "and this is uid 4242")
 }

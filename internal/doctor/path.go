@@ -61,17 +61,24 @@ func (o Options) budgets() Check {
 // ownership says whose the prefix is, and who else may change it.
 func (o Options) ownership() Check {
 	dir, info := nearest(o.Layout.Store)
-	c := ok("ownership", "who may write to a directory of the prefix can put other programs there, for everybody who uses it", "")
+	c := ok("ownership", "who may write to a directory of the prefix, or to the cache of downloads, can put other programs there, for everybody who uses it", "")
 	sys := owner(info)
 	if sys == nil {
 		c.Found = "not known"
 		return c
 	}
-	for _, d := range o.Layout.Main() {
+	for _, d := range o.Facts.Places {
 		if open := openDirectory(d.Path); open != "" {
 			c.Found = fmt.Sprintf("everybody may write to %s", open)
 			return c.but(Refused, fmt.Sprintf("take that right away (chmod o-w %s), or choose another %s", open, d.Flag))
 		}
+	}
+	if dir, gid := o.groupDirectory(); dir != "" {
+		c.Found = fmt.Sprintf("group %d may write to %s", gid, dir)
+		if !o.Group {
+			return c.but(Refused, fmt.Sprintf("take that right away (chmod g-w %s), or add --group if everybody in that group is trusted", dir))
+		}
+		return c.but(Warning, "everybody in that group has to be trusted")
 	}
 	c.Found = fmt.Sprintf("%s belongs to uid %d", dir, sys.Uid)
 	me := uint32(o.Facts.UID)
@@ -81,11 +88,27 @@ func (o Options) ownership() Check {
 		c.Found += fmt.Sprintf(", and this is uid %d", me)
 		c.Why = "what one user makes in the store of another cannot be changed by the other"
 		return c.but(Warning, "run bootstrap as the user whose prefix it is")
-	case made && info.Mode().Perm()&0o020 != 0 && sys.Gid != uint32(o.Facts.GID):
-		c.Found += fmt.Sprintf(", and group %d may write to it", sys.Gid)
-		return c.but(Warning, "if not everybody in that group is trusted: chmod g-w "+dir)
 	}
 	return c
+}
+
+// groupDirectory returns a directory of the prefix, or the cache of downloads, that others may write to by their group, and the
+// group. The user's own counts for nothing: as a rule nobody else is in it.
+func (o Options) groupDirectory() (string, uint32) {
+	dirs := []string{o.Layout.Root}
+	for _, d := range o.Facts.Places {
+		dirs = append(dirs, d.Path)
+	}
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o020 == 0 {
+			continue
+		}
+		if sys := owner(info); sys != nil && sys.Gid != uint32(o.Facts.GID) {
+			return dir, sys.Gid
+		}
+	}
+	return "", 0
 }
 
 // openDirectory returns the nearest directory, from dir upwards, in which everybody may replace what

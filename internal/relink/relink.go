@@ -145,14 +145,19 @@ func inspect(path string) (_ kind, err error) {
 		return other, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	return kindOf(file)
+}
+
+// kindOf trusts nothing that r says of itself, its size included.
+func kindOf(r io.ReaderAt) (kind, error) {
 	magic := make([]byte, len(elf.ELFMAG))
-	if _, err := file.ReadAt(magic, 0); err != nil && err != io.EOF {
+	if _, err := r.ReadAt(magic, 0); err != nil && err != io.EOF {
 		return other, err
 	}
 	if string(magic) != elf.ELFMAG {
 		return other, nil // a linker script, for example
 	}
-	f, err := elf.NewFile(file)
+	f, err := elf.NewFile(r)
 	if err != nil {
 		return other, err
 	}

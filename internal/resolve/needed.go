@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -159,18 +160,23 @@ func readObject(root *os.Root, name string) (*object, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return parseObject(f, path.Base(name))
+}
+
+// parseObject is [readObject] on what a file of that name has in it.
+func parseObject(r io.ReaderAt, name string) (*object, error) {
 	var magic [len(elf.ELFMAG)]byte
-	if n, _ := f.ReadAt(magic[:], 0); string(magic[:n]) != elf.ELFMAG {
+	if n, _ := r.ReadAt(magic[:], 0); string(magic[:n]) != elf.ELFMAG {
 		return nil, nil
 	}
-	e, err := elf.NewFile(f)
+	e, err := elf.NewFile(r)
 	if err != nil {
 		return nil, err
 	}
 	if e.Type != elf.ET_DYN && e.Type != elf.ET_EXEC {
 		return nil, nil
 	}
-	o := &object{soname: path.Base(name)}
+	o := &object{soname: name}
 	if names, err := e.DynString(elf.DT_SONAME); err == nil && len(names) == 1 {
 		o.soname = names[0]
 	}
