@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"bootstrap/internal/fault"
@@ -89,8 +91,9 @@ type planFlags struct {
 	snapshot              string
 	jobs                  int
 	buildHello, shellHook bool
-	runtime, group        bool
-	root                  string
+	runtime               bool
+	root, group           string
+	trusted               []uint32 // the group, once it has been looked up
 }
 
 func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
@@ -101,7 +104,7 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
 	s.BoolVar(&f.runtime, "runtime", false, "compile nothing: run the host nix on the prefix by its options")
 	s.StringVar(&f.root, "root", "", "with --runtime, `directory` that the files lie in, as if it were \"/\"; takes user namespaces")
-	s.BoolVar(&f.group, "group", false, "take a place that a group of users may write to: each of them is trusted")
+	s.StringVar(&f.group, "group", "", "`name or number` of a group that may write to the place: everybody in it is trusted")
 	s.BoolVar(&f.shellHook, "shell-hook", false, "make new shells find nix: add a marked block to their start-up files")
 }
 
@@ -158,6 +161,24 @@ func (f *planFlags) checkJobs() error {
 	}
 	return fault.New(fault.Usage, fmt.Errorf("--jobs %d: is less than none", f.jobs),
 		"give the number of compilers to run at a time, or leave it out")
+}
+
+// checkGroup looks up --group.
+func (f *planFlags) checkGroup() error {
+	if f.group == "" {
+		return nil
+	}
+	number := f.group
+	if g, err := user.LookupGroup(f.group); err == nil {
+		number = g.Gid
+	}
+	gid, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return fault.New(fault.Usage, fmt.Errorf("--group %q: there is no such group in /etc/group", f.group),
+			"give its number, as `id` prints it")
+	}
+	f.trusted = []uint32{uint32(gid)}
+	return nil
 }
 
 // lock reads the lock that the flags name.

@@ -53,6 +53,9 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	if err := f.checkJobs(); err != nil {
 		return stages.Options{}, err
 	}
+	if err := f.checkGroup(); err != nil {
+		return stages.Options{}, err
+	}
 	layout, diverted, err := f.place(m)
 	if err != nil {
 		return stages.Options{}, err

@@ -54,7 +54,7 @@ type Options struct {
 	Need   probe.Need // what the installation takes; the zero value asks for nothing
 	Jobs   int        // compilers that are going to run at a time; 0 if nothing is to be compiled
 	Asked  bool       // somebody asked for that many
-	Group  bool       // whoever may write to a directory by its group is trusted
+	Groups []uint32   // whose members are trusted with writing
 
 	Getenv func(string) string
 	Now    func() time.Time // measures how long something took; nil leaves that out

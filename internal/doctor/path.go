@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -75,10 +76,7 @@ func (o Options) ownership() Check {
 	}
 	if dir, gid := o.groupDirectory(); dir != "" {
 		c.Found = fmt.Sprintf("group %d may write to %s", gid, dir)
-		if !o.Group {
-			return c.but(Refused, fmt.Sprintf("take that right away (chmod g-w %s), or add --group if everybody in that group is trusted", dir))
-		}
-		return c.but(Warning, "everybody in that group has to be trusted")
+		return c.but(Refused, fmt.Sprintf("take that right away (chmod g-w %s), or add --group %d if everybody in it is trusted", dir, gid))
 	}
 	c.Found = fmt.Sprintf("%s belongs to uid %d", dir, sys.Uid)
 	me := uint32(o.Facts.UID)
@@ -92,8 +90,9 @@ func (o Options) ownership() Check {
 	return c
 }
 
-// groupDirectory returns a directory of the prefix, or the cache of downloads, that others may write to by their group, and the
-// group. The user's own counts for nothing: as a rule nobody else is in it.
+// groupDirectory returns a directory of the prefix, or the cache of downloads, that others may write
+// to by their group, and the group. It passes over those that are trusted, and over the user's own:
+// as a rule nobody else is in it.
 func (o Options) groupDirectory() (string, uint32) {
 	dirs := []string{o.Layout.Root}
 	for _, d := range o.Facts.Places {
@@ -104,7 +103,7 @@ func (o Options) groupDirectory() (string, uint32) {
 		if err != nil || info.Mode().Perm()&0o020 == 0 {
 			continue
 		}
-		if sys := owner(info); sys != nil && sys.Gid != uint32(o.Facts.GID) {
+		if sys := owner(info); sys != nil && sys.Gid != uint32(o.Facts.GID) && !slices.Contains(o.Groups, sys.Gid) {
 			return dir, sys.Gid
 		}
 	}
