@@ -45,15 +45,13 @@ func standing(t *testing.T) (a, b *place) {
 	place := func(store string) *place {
 		return &place{w: w, store: store, home: w.home(t, "home-"+filepath.Base(filepath.Dir(store))), account: w.user}
 	}
-	for _, store := range []string{first, second} {
-		dropDeadRoots(t, filepath.Join(filepath.Dir(store), "var/nix/gcroots/auto"))
-	}
 	return place(first), place(second)
 }
 
-// dropDeadRoots removes the roots that an earlier run has left, which Nix would stop at.
-func dropDeadRoots(t *testing.T, auto string) {
+// dropDeadRoots removes the roots that other tests have left, which Nix would stop at.
+func (p *place) dropDeadRoots(t *testing.T) {
 	t.Helper()
+	auto := filepath.Join(p.root(), "var/nix/gcroots/auto")
 	entries, err := os.ReadDir(auto)
 	if err != nil {
 		t.Fatal(err)

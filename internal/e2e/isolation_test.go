@@ -67,6 +67,7 @@ func newNeighbours(t *testing.T, a, b *place, name string) *neighbours {
 	t.Helper()
 	for _, p := range []*place{a, b} {
 		needs(t, p)
+		p.dropDeadRoots(t)
 	}
 	n := &neighbours{w: a.w, home: a.w.home(t, name)}
 	n.plantHome(t)
