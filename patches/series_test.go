@@ -71,7 +71,7 @@ func TestForGivesTheSeriesInOrder(t *testing.T) {
 		t.Errorf("not in order: %v", names(got))
 	}
 	for _, want := range []string{
-		"unity-libexpr-parser", "unity-graphml-names", "unity-json-optional", "meson-tests-are-optional",
+		"unity-libexpr-parser", "unity-names", "unity-json-optional", "meson-tests-are-optional",
 		"isolated-option", "isolated-user-dirs", "isolated-user-configuration", "isolated-store-local",
 	} {
 		if !slices.ContainsFunc(got, func(p patches.Patch) bool { return strings.HasSuffix(p.File, "-"+want+".patch") }) {

@@ -5,12 +5,13 @@ package stages
 const (
 	hostBytes      = 60 << 20  // unpacked, relinked
 	toolchainBytes = 562 << 20 // unpacked, relinked, with the runtime libraries
-	nixBytes       = 16 << 20  // one Nix in the store
-	buildBytes     = 432 << 20 // the build directory of the bootstrap nix, just before it is linked
+	scaffoldBytes  = 16 << 20  // the bootstrap nix in the store
+	nixBytes       = 9 << 20   // the native nix in the store
+	buildBytes     = 345 << 20 // the build directory of the bootstrap nix, just before it is linked
 	inodes         = 36_000    // of all of that
 	runtimeBytes   = 84 << 20  // a prefix in runtime mode
 	runtimeInodes  = 900       // of that
-	compilerBytes  = 1 << 30   // memory of one compiler, at its largest unit
+	compilerBytes  = 3 << 29   // memory of one compiler, at its largest unit
 )
 
 // How long the stages take on a machine of the kind these were measured on, in seconds of one
@@ -18,8 +19,8 @@ const (
 const (
 	hostSeconds      = 8
 	toolchainSeconds = 60
-	bootstrapCPU     = 380
-	nativeCPU        = 610
+	bootstrapCPU     = 270
+	nativeCPU        = 370
 	otherSeconds     = 3
 	expectedRate     = 10 << 20 // bytes a second
 )
@@ -34,7 +35,7 @@ func (r *installation) footprint() (peak, keep, files int64) {
 		seed += e.Size
 	}
 	keep = seed + toolchainBytes + nixBytes
-	return keep + hostBytes + nixBytes + buildBytes, keep, inodes
+	return keep + hostBytes + scaffoldBytes + buildBytes, keep, inodes
 }
 
 // present returns how much of that is there already, by the stages that are done.
@@ -47,7 +48,7 @@ func (r *installation) present(p *Plan) int64 {
 		bytes += p.SeedBytes + toolchainBytes
 	}
 	if p.State(Native).Done {
-		bytes += nixBytes + nixBytes + buildBytes
+		bytes += nixBytes + scaffoldBytes + buildBytes
 	}
 	return bytes
 }

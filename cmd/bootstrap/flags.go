@@ -100,7 +100,7 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.stateFlags.register(s, jsonUsage)
 	f.mirrorFlags.register(s)
 	s.StringVar(&f.snapshot, "snapshot", "", "`URL` of the archive as the lock saw it (default: Debian's snapshot archive)")
-	s.IntVarP(&f.jobs, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per GiB of free memory)")
+	s.IntVarP(&f.jobs, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per 1.5 GiB of free memory)")
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
 	s.BoolVar(&f.runtime, "runtime", false, "compile nothing: run the host nix on the prefix by its options")
 	s.StringVar(&f.root, "root", "", "with --runtime, `directory` that the files lie in, as if it were \"/\"; takes user namespaces")

@@ -22,9 +22,9 @@ const mostCompile = 5 * time.Minute
 
 // blow is one way to end an installation before its time.
 type blow struct {
-	record string // it kills itself after this record of the journal; or, if there is none:
-	stage  string // it is hit in this stage,
-	from   int    // so many seconds after its begin, or up to as many again later,
+	record string        // it kills itself after this record of the journal; or, if there is none:
+	stage  string        // it is hit in this stage,
+	from   time.Duration // so long after its begin, or up to as long again later,
 	signal syscall.Signal
 	all    bool // and with it everything it has started, as when the machine goes down
 }
@@ -37,18 +37,18 @@ func blows() []blow {
 		{record: "fetch begin"},
 		{record: "fetch end"},
 		{record: "host begin"},
-		{stage: "host", from: 1, signal: syscall.SIGKILL},
+		{stage: "host", from: 400 * time.Millisecond, signal: syscall.SIGKILL},
 		{record: "host end"},
 		{record: "toolchain begin"},
-		{stage: "toolchain", from: 6, signal: syscall.SIGKILL},
+		{stage: "toolchain", from: 3 * time.Second, signal: syscall.SIGKILL},
 		{record: "toolchain end"},
 		{record: "bootstrap begin"},
-		{stage: "bootstrap", from: 10, signal: syscall.SIGKILL, all: true},
-		{stage: "bootstrap", from: 5, signal: syscall.SIGINT},
+		{stage: "bootstrap", from: 10 * time.Second, signal: syscall.SIGKILL, all: true},
+		{stage: "bootstrap", from: 5 * time.Second, signal: syscall.SIGINT},
 		{record: "bootstrap end"},
 		{record: "native begin"},
-		{stage: "native", from: 10, signal: syscall.SIGKILL},
-		{stage: "native", from: 5, signal: syscall.SIGTERM},
+		{stage: "native", from: 10 * time.Second, signal: syscall.SIGKILL},
+		{stage: "native", from: 5 * time.Second, signal: syscall.SIGTERM},
 		{record: "native end"},
 		{record: "configure begin"},
 		{record: "configure end"},
@@ -107,7 +107,7 @@ func (b blow) strike(t *testing.T, p *place) {
 	b.nothingLeft(t, p, mostCompile)
 	run := p.install("").start(t)
 	p.await(t, run, b.stage, earlier)
-	moment := time.Duration((1 + rand.Float64()) * float64(b.from) * float64(time.Second))
+	moment := time.Duration((1 + rand.Float64()) * float64(b.from))
 	time.Sleep(moment)
 	if !run.running() {
 		t.Fatalf("it ended before it was hit\n%s", run.wait(t).tail())

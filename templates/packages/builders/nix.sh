@@ -32,14 +32,14 @@ export EDITLINE_CFLAGS=-DREADLINE
 export EDITLINE_LIBS="$toolchain/usr/lib/$triplet/libhistory.so $toolchain/usr/lib/$triplet/libreadline.so"
 # No path of the build directory or of the toolchain ends up in the programs.
 top=${PWD%/source}
-export CXXFLAGS="-ffile-prefix-map=$top=. -ffile-prefix-map=$toolchain=/toolchain"
+export CXXFLAGS="-O$optimization -ffile-prefix-map=$top=. -ffile-prefix-map=$toolchain=/toolchain"
 export CFLAGS=$CXXFLAGS
 
 meson setup ../build \
 	--prefix="$out" --libdir=lib --libexecdir=libexec \
 	--localstatedir="${state%/nix}" --sysconfdir="${conf%/nix}" \
-	--buildtype=plain -Doptimization="$optimization" -Ddebug=false \
-	--unity="$unity" --unity-size=8 -Ddefault_library=static --wrap-mode=nodownload \
+	--buildtype=plain \
+	--unity="$unity" --unity-size=24 -Ddefault_library=static --wrap-mode=nodownload \
 	-Ddoc-gen=false -Dbindings=false -Dunit-tests=false \
 	-Dlibstore:store-dir="$store" -Dlibstore:log-dir="$log" \
 	-Dlibutil:isolated-state-dir="$state" \
@@ -48,9 +48,9 @@ meson setup ../build \
 	-Dnix:profile-dir="$out/etc/profile.d"
 
 # What is compiled in is what was asked for: an option that Meson dropped would be found out much later.
-for define in "NIX_STORE_DIR=\"$store\"" "NIX_STATE_DIR=\"$state\"" "NIX_LOG_DIR=\"$log\"" "NIX_CONF_DIR=\"$conf\""; do
-	if ! grep -qF -- "-D$define" ../build/build.ninja; then
-		echo "nix: Meson did not take $define" >&2
+for flag in "-DNIX_STORE_DIR=\"$store\"" "-DNIX_STATE_DIR=\"$state\"" "-DNIX_LOG_DIR=\"$log\"" "-DNIX_CONF_DIR=\"$conf\"" " -O$optimization "; do
+	if ! grep -qF -- "$flag" ../build/build.ninja; then
+		echo "nix: Meson did not take $flag" >&2
 		exit 1
 	fi
 done
