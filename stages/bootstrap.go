@@ -18,7 +18,8 @@ func bootstrapStage() stage {
 		name: Bootstrap, does: "compile a Nix for this prefix, quickly", usedBy: []string{Native},
 		inputs: nixInputs,
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
-			return r.haveNix(ctx, Bootstrap, out["nix"])
+			return r.haveNix(ctx, Bootstrap, out["nix"]) &&
+				!r.builtNix(Bootstrap, nixcmd.Program(out["nix"])).Spoilt(ctx, out["nix"])
 		},
 		build: func(r *installation, ctx context.Context) (outputs, error) {
 			if err := r.writePackages(ctx, Bootstrap); err != nil {

@@ -83,6 +83,15 @@ func collector() []string {
 	return []string{"--option", "keep-outputs", "false", "--option", "keep-derivations", "false"}
 }
 
+// leftScaffold removes a scaffold that is there although the profile was made before it: that of a
+// repair, or of a run that was killed.
+func (r *installation) leftScaffold(ctx context.Context) error {
+	if r.Runtime || !exists(r.layout.HostDir()) && !exists(filepath.Join(r.layout.GCRoots(), "nix-bootstrap")) {
+		return nil
+	}
+	return r.dropScaffold(ctx, r.installed(Install))
+}
+
 // dropScaffold removes what only the builds needed, the bootstrap nix and the host nix, and the
 // programs of runtime mode, which ran that one.
 // A root that somebody else has made on the bootstrap nix keeps it.

@@ -101,12 +101,18 @@ func (r *installation) wal() bool {
 // build builds attributes of the package set and tells of the progress.
 // It returns their output paths by attribute.
 func (r *installation) build(ctx context.Context, stage string, n nixcmd.Nix, attributes ...string) (outputs, error) {
+	return r.buildWith(ctx, stage, n, nil, attributes...)
+}
+
+// buildWith is build with further store paths, which evaluation makes, to be made anew if they are
+// not what they were.
+func (r *installation) buildWith(ctx context.Context, stage string, n nixcmd.Nix, besides outputs, attributes ...string) (outputs, error) {
 	paths, err := r.evaluate(ctx, n, attributes...)
 	if err != nil {
 		return nil, err
 	}
 	args := []string{"build", "--no-link", "--log-format", "internal-json", "-v", "--file", r.layout.Packages}
-	if n.Spoilt(ctx, slices.Collect(maps.Values(paths))...) {
+	if n.Spoilt(ctx, slices.AppendSeq(slices.Collect(maps.Values(paths)), maps.Values(besides))...) || r.tornDerivations() {
 		r.emit(event.Warn, stage, "files in the store are not what they were; they are made anew")
 		args = append(args, "--repair")
 	}

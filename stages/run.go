@@ -33,6 +33,9 @@ type installation struct {
 	seconds map[string]float64
 	hooks   []receipt.Hook
 	made    map[string]bool // paths that this installer has made, in any run
+
+	thorough bool      // every byte of the toolchain is looked at, not only its shape
+	audited  *Repaired // what [Repair] has found; nil in an installation
 }
 
 func begin(o Options) (*installation, error) {
@@ -86,7 +89,7 @@ func Execute(ctx context.Context, o Options) (*Result, error) {
 	}
 	rec, err := p.run.execute(ctx)
 	if err != nil {
-		return nil, err
+		return nil, p.run.outOf(err)
 	}
 	return &Result{Plan: p, Receipt: rec}, nil
 }
@@ -120,10 +123,33 @@ func (r *installation) execute(ctx context.Context) (rec *receipt.Receipt, err e
 	if err := r.prepare(); err != nil {
 		return nil, err
 	}
-	if err := r.stages(ctx); err != nil {
+	if err := r.stagesOn(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.leftScaffold(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.audit(ctx); err != nil {
 		return nil, err
 	}
 	return r.writeReceipt()
+}
+
+// stagesOn runs the stages on a database that can be read: one that cannot is put aside, once.
+func (r *installation) stagesOn(ctx context.Context) error {
+	trouble := r.databaseTrouble()
+	if trouble == "" {
+		err := r.stages(ctx)
+		words, broken := databaseBroken(err)
+		if !broken || ctx.Err() != nil {
+			return err
+		}
+		trouble = words
+	}
+	if err := r.resetDatabase(trouble); err != nil {
+		return err
+	}
+	return r.stages(ctx)
 }
 
 // stages runs what is not done. The lock may change on the way, and with it the keys.
@@ -164,6 +190,10 @@ func (r *installation) stage(ctx context.Context, s stage, key string) error {
 	if err == nil && !s.intact(ctx, r, out) {
 		err = fault.New(fault.General, fmt.Errorf("stage %s: what it made is not as it should be", s.name),
 			"run the same command again; if that does not help, please report it with the log")
+	}
+	if err == nil && s.name != Fetch { // which does so file by file
+		_ = r.record(s.name+" built", nil)
+		err = r.record(s.name+" flushed", r.flush())
 	}
 	if err != nil {
 		return r.failed(ctx, s, key, err)

@@ -2,12 +2,14 @@ package stages
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"bootstrap/internal/event"
 	"bootstrap/internal/journal"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/nixcmd"
@@ -21,11 +23,39 @@ func toolAttributes() []string {
 	return []string{"busybox", "toolchain", "runtime", "compiler", "cacert"}
 }
 
+// toolPaths returns the store paths of toolAttributes.
+func toolPaths(out outputs) []string {
+	var paths []string
+	for _, name := range toolAttributes() {
+		paths = append(paths, out[name])
+	}
+	return paths
+}
+
+// shaped reports whether the toolchain has the shape it was recorded with. Older installers did
+// not record it.
+func shaped(ctx context.Context, out outputs) bool {
+	if out["shape"] == "" {
+		return true
+	}
+	got, err := shape(ctx, toolPaths(out)...)
+	return err == nil && got == out["shape"]
+}
+
+// sound reports whether the toolchain has the contents that are registered, where that is asked for.
+func (r *installation) sound(ctx context.Context, out outputs) bool {
+	if !r.thorough {
+		return true
+	}
+	n, ok := r.anyNix(ctx, Toolchain)
+	return ok && !n.Spoilt(ctx, toolPaths(out)...)
+}
+
 // toolchainStage: toolchain = host.build(packages.toolchain).
 //
 // Key: the packages it is unpacked from, the package set without what only Nix is built from,
 // and the store directory.
-// Output: a store path for each of toolAttributes.
+// Output: a store path for each of toolAttributes, and the shape of all of them.
 func toolchainStage() stage {
 	return stage{
 		name: Toolchain, does: "unpack a compiler into the store",
@@ -37,7 +67,7 @@ func toolchainStage() stage {
 			}, err
 		},
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
-			return r.haveValid(ctx, Toolchain, out, toolAttributes()...)
+			return r.haveValid(ctx, Toolchain, out, toolAttributes()...) && shaped(ctx, out) && r.sound(ctx, out)
 		},
 		build: func(r *installation, ctx context.Context) (outputs, error) {
 			if err := r.writePackages(ctx, Toolchain); err != nil {
@@ -48,15 +78,18 @@ func toolchainStage() stage {
 				return nil, err
 			}
 			// The shell is in the store once it was evaluated.
-			out, err := r.build(ctx, Toolchain, host, toolAttributes()[1:]...)
-			if err != nil {
-				return nil, err
-			}
 			shell, err := r.evaluate(ctx, host, toolAttributes()[0])
 			if err != nil {
 				return nil, err
 			}
+			out, err := r.buildWith(ctx, Toolchain, host, shell, toolAttributes()[1:]...)
+			if err != nil {
+				return nil, err
+			}
 			maps.Copy(out, shell)
+			if out["shape"], err = shape(ctx, toolPaths(out)...); err != nil {
+				return nil, err
+			}
 			return out, r.root(Toolchain, out, toolAttributes()...)
 		},
 	}
@@ -86,10 +119,31 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
 			return err
 		}
 	}
-	if _, err := n.Command("nix-store", append([]string{"--add-fixed", "sha256"}, names...)...).Output(ctx); err != nil {
+	if err := r.addFixed(ctx, n, names); err != nil {
 		return err
 	}
 	return os.RemoveAll(dir)
+}
+
+// addFixed adds files to the store. Nix takes the word of its database for what is there already;
+// what has other contents by now is deleted, and added again.
+func (r *installation) addFixed(ctx context.Context, n nixcmd.Nix, files []string) error {
+	add := n.Command("nix-store", append([]string{"--add-fixed", "sha256"}, files...)...)
+	out, err := add.Output(ctx)
+	if err != nil {
+		return err
+	}
+	altered, err := n.Altered(ctx, strings.Fields(string(out))...)
+	if err != nil || len(altered) == 0 {
+		return err
+	}
+	r.emit(event.Warn, Toolchain, fmt.Sprintf("%d files of the seed in the store are not what they were; they are added again", len(altered)))
+	args := append(append(collector(), "--delete", "--ignore-liveness"), altered...)
+	if _, err := n.Command("nix-store", args...).Output(ctx); err != nil {
+		return err
+	}
+	_, err = add.Output(ctx)
+	return err
 }
 
 // vetSeed refuses a seed with a package that a builder must not unpack. The built-in lock was

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"syscall"
 	"time"
 
 	"bootstrap/internal/doctor"
@@ -155,18 +157,21 @@ func procCommand() *cobra.Command {
 }
 
 // crash ends the process right after the journal's record that BOOTSTRAP_CRASH names, as SIGKILL
-// would: tests show by it that an installation survives that anywhere.
+// would: tests show by it that an installation survives that anywhere. With "stop " before the
+// name it stops there once, as by SIGSTOP, until a test has done its worst.
 func crash(m machine) func(string) {
-	point := m.getenv("BOOTSTRAP_CRASH")
+	point, stop := strings.CutPrefix(m.getenv("BOOTSTRAP_CRASH"), "stop ")
 	if point == "" {
 		return nil
 	}
 	return func(now string) {
-		if now == point {
-			self, err := os.FindProcess(os.Getpid())
-			if err == nil {
-				_ = self.Kill()
-			}
+		switch {
+		case now != point:
+		case stop:
+			point = ""
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		default:
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 	}

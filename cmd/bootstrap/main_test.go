@@ -18,10 +18,13 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// nobodyID is the uid and gid of somebody without any rights.
+const nobodyID = 65534
+
 // nobody is the program run by somebody without any rights: by uid 65534 where the tests are run
 // by root, to whom no directory is read-only.
 func nobody() {
-	const id = 65534
+	const id = nobodyID
 	if os.Geteuid() == 0 {
 		for _, err := range []error{syscall.Setgroups(nil), syscall.Setgid(id), syscall.Setuid(id)} {
 			if err != nil {

@@ -18,7 +18,7 @@ const exitCodes = `Exit codes:
   0    ok
   1    an error
   2    flags or arguments are wrong, or an answer is needed and there is nobody to ask
-  3    this host or this prefix cannot work
+  3    this host or this prefix cannot work, or the disk or a quota is full
   4    a digest or a signature did not match
   5    another run is at work in the prefix
   130  interrupted; the same command again goes on from there
@@ -127,7 +127,7 @@ If the path does not end in "store", the store directory is DIR/store.`,
 	cmd.AddCommand(
 		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), doctorCommand(m), tryCommand(m), procCommand(),
 		listCommand(m), whichCommand(m),
-		gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m), envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
+		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m), envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)
 	return cmd
 }

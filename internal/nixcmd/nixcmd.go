@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -83,6 +84,57 @@ func (n Nix) Spoilt(ctx context.Context, paths ...string) bool {
 	}
 	_, err := n.Command("nix", append([]string{"store", "verify", "--recursive", "--no-trust"}, paths...)...).Output(ctx)
 	return err != nil && ctx.Err() == nil
+}
+
+// modified matches what Nix says of a path whose contents are not those that are registered, and
+// gone what it says of one that is not there (Nix 2.26: src/nix/verify.cc, src/libstore/local-store.cc).
+const (
+	modified = `^(?:error: )?path '([^']+)' was modified!`
+	gone     = `^(?:error: )?path '([^']+)' disappeared, `
+)
+
+// Altered returns those of the valid store paths that are gone, or have other contents than the
+// database says. What they refer to is not looked at.
+func (n Nix) Altered(ctx context.Context, paths ...string) ([]string, error) {
+	var altered, there []string
+	for _, p := range paths {
+		if exists(p) {
+			there = append(there, p)
+		} else {
+			altered = append(altered, p)
+		}
+	}
+	if len(there) == 0 {
+		return altered, nil
+	}
+	found, err := n.complaints(ctx, "nix", append([]string{"store", "verify", "--no-trust"}, there...)...)
+	return append(altered, found...), err
+}
+
+// VerifyAll returns the paths of the whole store that are gone, or have other contents than the
+// database says. Nix forgets those that are gone, where nothing refers to them.
+func (n Nix) VerifyAll(ctx context.Context) ([]string, error) {
+	return n.complaints(ctx, "nix-store", "--verify", "--check-contents")
+}
+
+// complaints runs a command and returns the paths that it calls modified or gone. That it fails
+// is an error only if it names none.
+func (n Nix) complaints(ctx context.Context, program string, args ...string) ([]string, error) {
+	patterns := []*regexp.Regexp{regexp.MustCompile(modified), regexp.MustCompile(gone)}
+	var paths []string
+	cmd := n.Command(program, args...)
+	cmd.OnLine = func(line string) {
+		for _, p := range patterns {
+			if m := p.FindStringSubmatch(line); m != nil && !slices.Contains(paths, m[1]) {
+				paths = append(paths, m[1])
+			}
+		}
+	}
+	err := cmd.Run(ctx)
+	if err != nil && ctx.Err() == nil && len(paths) > 0 {
+		err = nil
+	}
+	return paths, err
 }
 
 // Info is a store path with its size and references, as `nix path-info --json` has them.
