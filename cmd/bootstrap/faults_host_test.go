@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 
 	"bootstrap/stages"
+
+	"golang.org/x/sys/unix"
 )
 
 // hostMishaps are hosts that are not as one would like: the installation goes on without what is
@@ -69,6 +72,23 @@ func hostMishaps() []mishap {
 			},
 			differs: []string{stages.Host, stages.Configure},
 		},
+		{
+			name: "host/one-core-and-2-gb", stage: "any", how: "one processor, and 2 GB of memory by `/proc/meminfo`", outcome: "one compiler at a time; 0",
+			lacks: noNamespaces,
+			provoke: func(p *patient) {
+				meminfo := p.path("meminfo")
+				must(p.T, os.WriteFile(meminfo, []byte("MemTotal: 2000000 kB\nMemFree: 1000000 kB\nMemAvailable: 1400000 kB\n"), 0o644))
+				p.inside("mount --bind "+meminfo+" /proc/meminfo", "taskset", "-c", firstProcessor(p))
+				const found = "1.4 GiB available, 1 processor, 1 compiler at a time"
+				if plan := p.startCommand(p.command("--dry-run", "--json")).wait().wants(0).stdout.String(); !strings.Contains(plan, found) {
+					p.Errorf("nothing of %q in the plan:\n%s", found, plan)
+				}
+				p.run().wants(0)
+				p.wrap = nil
+				must(p.T, os.Remove(meminfo))
+			},
+			differs: []string{stages.Host, stages.Configure},
+		},
 	}
 	for _, shell := range []string{"dash", "bash", "busybox"} {
 		all = append(all, mishap{
@@ -107,6 +127,19 @@ func odd(name, how string, change func(p *patient)) mishap {
 // command, if one is given.
 func (p *patient) inside(line string, command ...string) {
 	p.wrap = append([]string{"unshare", "-rUm", "sh", "-c", line + ` && exec "$@"`, "sh"}, command...)
+}
+
+// firstProcessor returns the number of a processor that this process may use.
+func firstProcessor(p *patient) string {
+	var set unix.CPUSet
+	must(p.T, unix.SchedGetaffinity(0, &set))
+	for n := range len(set) * 64 {
+		if set.IsSet(n) {
+			return strconv.Itoa(n)
+		}
+	}
+	p.Fatal("there is no processor")
+	return ""
 }
 
 // noNamespaces says why no namespaces can be made here; "" if they can.
