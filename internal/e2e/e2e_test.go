@@ -38,6 +38,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("rebuild", func(t *testing.T) { testRebuild(t, first) })
 			t.Run("gc", func(t *testing.T) { testGC(t, first) })
 			t.Run("collect", func(t *testing.T) { testCollect(t, first) })
+			t.Run("busy", func(t *testing.T) { testBusy(t, first) })
 			t.Run("repair", func(t *testing.T) { testRepair(t, first) })
 		})
 		t.Run("home", func(t *testing.T) {
