@@ -34,7 +34,7 @@ files to: one at /opt/store makes layers, and functions for a place where /opt i
 /var/task/opt; one at /var/task/store makes functions that need nothing besides.
 
 The entry "bootstrap", with which custom runtimes begin, is a link to the program of --bootstrap; else
-to bin/bootstrap of the first package, or to the only program that it has.`,
+to bin/bootstrap of the first package, or in a function to the only program that it has.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.chosen = cmd.Flags().Changed("bootstrap")
 			return exportLambda(cmd.Context(), m, f, args)
@@ -127,14 +127,15 @@ func (f *lambdaFlags) begin(e *exporting) (string, error) {
 	if at, err := e.program("--bootstrap", "bootstrap"); err == nil {
 		return at, nil
 	}
+	if f.layer {
+		return "", nil // one that brings programs is not meant to be a runtime
+	}
 	names, err := e.programs()
 	switch {
 	case err != nil:
 		return "", err
 	case len(names) == 1:
 		return e.program("--bootstrap", names[0])
-	case f.layer:
-		return "", nil
 	}
 	return "", fault.New(fault.Usage, fmt.Errorf("which program is \"bootstrap\" is not clear: %s", have(e.wanted[0], names)),
 		`name it with --bootstrap, or give --bootstrap "" for a function of a runtime that has its own`)

@@ -86,6 +86,7 @@ func (f *exportFlags) start(ctx context.Context, m machine, args []string, more 
 	if e.wanted, err = e.name(ctx, args); err != nil {
 		return e, err
 	}
+	e.wanted = unique(e.wanted)
 	all := e.wanted
 	if more != nil {
 		besides, err := more(o)

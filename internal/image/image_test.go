@@ -303,10 +303,17 @@ func row(digest string, when uint32) []byte {
 func TestTimeless(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("0a", 32)
-	from := time.Unix(1_800_000_000, 500_000_000)
-	to := from.Add(2 * time.Second)
-	data := slices.Concat([]byte("SQLite"), row(digest, 1_800_000_000), []byte("between"), row(digest, 1_800_000_002), []byte("end"))
-	want := slices.Concat([]byte("SQLite"), row(digest, 1), []byte("between"), row(digest, 1), []byte("end"))
+	// The bytes of a time may happen to be those of letters.
+	from, to := time.Unix(0x6bc3a9c3, 0), time.Unix(0x6bc3a9c5, 0)
+	data := slices.Concat(row(digest, 0x6bc3a9c3), []byte("\xa9"), row(digest, 0x6bc3a9c5))
+	want := slices.Concat(row(digest, 1), []byte("\xa9"), row(digest, 1))
+	if err := image.Timeless(data, 2, from, to); err != nil || !bytes.Equal(data, want) {
+		t.Errorf("%v\n%q", err, data)
+	}
+	from = time.Unix(1_800_000_000, 500_000_000)
+	to = from.Add(2 * time.Second)
+	data = slices.Concat([]byte("SQLite"), row(digest, 1_800_000_000), []byte("between"), row(digest, 1_800_000_002), []byte("end"))
+	want = slices.Concat([]byte("SQLite"), row(digest, 1), []byte("between"), row(digest, 1), []byte("end"))
 	if err := image.Timeless(data, 2, from, to); err != nil || !bytes.Equal(data, want) {
 		t.Errorf("%v\n%q", err, data)
 	}
@@ -316,6 +323,7 @@ func TestTimeless(t *testing.T) {
 		"one alone": row(digest, 1_800_000_000),
 		"three":     slices.Concat(row(digest, 1_800_000_000), row(digest, 1_800_000_000), row(digest, 1_800_000_000)),
 		"nothing":   nil,
+		"cut":       slices.Concat(row(digest, 1_800_000_000), row(digest, 1_800_000_000)[:83]),
 	} {
 		if err := image.Timeless(bad, 2, from, to); err == nil {
 			t.Errorf("%s: no error", name)

@@ -7,6 +7,7 @@
 package tree
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -87,17 +88,32 @@ func Walk(root *os.Root, name string, visit func(Node) error) error {
 	return nil
 }
 
-// Remove removes a node and all that is in it, though its directories may be read-only.
+// Remove removes whatever has that name and all that is in it, though directories may be read-only.
+// What is not there is no error.
 func Remove(root *os.Root, name string) error {
-	err := Walk(root, name, func(n Node) error {
-		if n.Kind == Directory {
-			return root.Chmod(n.Name, 0o700)
-		}
-		return nil
-	})
-	if os.IsNotExist(err) {
-		return nil
+	if err := writable(root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	// What is neither file nor directory nor link can be removed all the same; RemoveAll says if not.
 	return root.RemoveAll(name)
+}
+
+// writable gives the right to write to directories, the outer ones first.
+func writable(root *os.Root, name string) error {
+	info, err := root.Lstat(name)
+	if err != nil || !info.IsDir() {
+		return err
+	}
+	if err := root.Chmod(name, 0o700); err != nil {
+		return err
+	}
+	names, err := Names(root, name)
+	if err != nil {
+		return err
+	}
+	for _, child := range names {
+		if err := writable(root, path.Join(name, child)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
