@@ -15,6 +15,7 @@ import (
 	"bootstrap/internal/closure"
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
+	"bootstrap/internal/nixlog"
 	"bootstrap/internal/receipt"
 	"bootstrap/internal/storelock"
 	"bootstrap/stages"
@@ -27,7 +28,9 @@ import (
 type exportFlags struct {
 	prefixFlags
 	output, file string
-	nix, json    bool
+	nix          bool
+	json         bool
+	verbose      bool
 }
 
 func (f *exportFlags) register(s *pflag.FlagSet, output string) {
@@ -35,6 +38,7 @@ func (f *exportFlags) register(s *pflag.FlagSet, output string) {
 	s.StringVarP(&f.output, "output", "o", "", output)
 	s.StringVarP(&f.file, "file", "f", "", "build from a `file` of Nix expressions: the arguments are attributes of it")
 	s.BoolVar(&f.nix, "nix", false, "the Nix of the prefix itself")
+	s.BoolVarP(&f.verbose, "verbose", "v", false, "show the output of builds")
 	registerJSON(s, &f.json, "print what was written, and events, as JSON")
 }
 
@@ -77,7 +81,7 @@ func (f *exportFlags) start(ctx context.Context, m machine, args []string, more 
 	if err != nil {
 		return nil, err
 	}
-	e = &exporting{own: o, m: m, flags: f, view: newView(m, viewOptions{json: f.json}), close: func() {}}
+	e = &exporting{own: o, m: m, flags: f, view: newView(m, viewOptions{json: f.json, verbose: f.verbose}), close: func() {}}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -171,7 +175,9 @@ func (e *exporting) name(ctx context.Context, args []string) ([]string, error) {
 			return nil, fault.New(fault.Usage, fmt.Errorf("--file: %w", err), "give the path of a file of Nix expressions, or a directory with a default.nix")
 		}
 		e.view.Emit(event.Event{Time: e.m.now(), Kind: event.Start, Stage: "build"})
-		built, err := e.closures().Build(ctx, e.flags.file, attributes)
+		c := e.closures()
+		c.OnLine = nixlog.NewTracker(nixlog.Options{Sink: e.view, Stage: "build", Now: e.m.now}).Line
+		built, err := c.Build(ctx, e.flags.file, attributes)
 		e.ended("build", err)
 		if err != nil {
 			return nil, err

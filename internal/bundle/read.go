@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// maxWindow is the largest window of zstd to decode with: `zstd --long` has none larger.
-	maxWindow = 128 << 20
+	// maxWindow is the largest window of zstd to decode with: four times what [Write] has.
+	maxWindow = 32 << 20
 	// maxRegistration is how long the first entry may be: enough for a hundred thousand paths.
 	maxRegistration = 64 << 20
 	// maxName is Linux's PATH_MAX.

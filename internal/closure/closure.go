@@ -32,12 +32,17 @@ type Options struct {
 	Nix   nixcmd.Nix // the prefix's own
 	Store string     // the store directory as that Nix knows it
 	Files string     // where its files lie; Store if empty
+	// OnLine gets each line that a build prints, in Nix's internal-json form; may be nil.
+	OnLine func(line string)
 }
 
 // Build builds attributes of a file, or what the file itself is if none is named, and returns the
 // store paths of the outputs.
 func (o Options) Build(ctx context.Context, file string, attributes []string) ([]string, error) {
-	out, err := o.Nix.Command("nix", append([]string{"build", "--no-link", "--print-out-paths", "--file", file}, attributes...)...).Output(ctx)
+	args := []string{"build", "--no-link", "--print-out-paths", "--log-format", "internal-json", "-v", "--file", file}
+	build := o.Nix.Command("nix", append(args, attributes...)...)
+	build.OnLine = o.OnLine
+	out, err := build.Output(ctx)
 	if err != nil {
 		return nil, err
 	}
