@@ -86,15 +86,15 @@ func exportLambda(ctx context.Context, m machine, f *lambdaFlags, args []string)
 		warnings = append(warnings, text)
 		e.say(event.Warn, text)
 	}
-	if size := e.closure.Bytes(); size > lambda.MostUnpacked {
-		warn(fmt.Sprintf("unpacked it is %s, and Lambda takes %s at most, all layers together", probe.Size(size), probe.Size(lambda.MostUnpacked)))
+	if text := tooLargeUnpacked(e.closure.Bytes()); text != "" {
+		warn(text)
 	}
 	out, err := e.produce(ctx, func(w io.Writer, _ string, done func(int64)) error {
 		options.Done = done
 		return lambda.Write(ctx, w, options)
 	}, func(bytes int64) {
-		if bytes > lambda.MostZipped {
-			warn(fmt.Sprintf("the file has %s, and Lambda takes %s at most in an upload; upload it to S3, and name that", probe.Size(bytes), probe.Size(lambda.MostZipped)))
+		if text := tooLargeZipped(bytes); text != "" {
+			warn(text)
 		}
 	})
 	if err != nil {
@@ -114,6 +114,24 @@ func exportLambda(ctx context.Context, m machine, f *lambdaFlags, args []string)
 		fmt.Fprintf(m.stdout, "%s.\n", form.Needs)
 	}
 	return nil
+}
+
+// tooLargeUnpacked says what Lambda makes of so many bytes; nothing if it takes them.
+func tooLargeUnpacked(bytes int64) string {
+	if bytes <= lambda.MostUnpacked {
+		return ""
+	}
+	return fmt.Sprintf("unpacked it is %s, and Lambda takes %s at most, a function and its layers together",
+		probe.Size(bytes), probe.Size(lambda.MostUnpacked))
+}
+
+// tooLargeZipped says the same of the zip file.
+func tooLargeZipped(bytes int64) string {
+	if bytes <= lambda.MostZipped {
+		return ""
+	}
+	return fmt.Sprintf("the zip file has %s, and Lambda takes %s at most in an upload: put it into S3, and name that",
+		probe.Size(bytes), probe.Size(lambda.MostZipped))
 }
 
 // begin returns the program that a custom runtime begins with, as an absolute path.

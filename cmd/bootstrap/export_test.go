@@ -167,6 +167,20 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+func TestLambdaLimits(t *testing.T) {
+	t.Parallel()
+	for bytes, want := range map[int64]string{250 << 20: "", 250<<20 + 1: "250.0 MiB at most"} {
+		if got := tooLargeUnpacked(bytes); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%d bytes unpacked: %q", bytes, got)
+		}
+	}
+	for bytes, want := range map[int64]string{50 << 20: "", 50<<20 + 1: "50.0 MiB at most"} {
+		if got := tooLargeZipped(bytes); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%d bytes zipped: %q", bytes, got)
+		}
+	}
+}
+
 func TestImageName(t *testing.T) {
 	t.Parallel()
 	digest := storetest.Digest("a")

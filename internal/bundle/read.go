@@ -239,10 +239,12 @@ func (b *Reader) end() error {
 				return &FormatError{Reason: "something follows its end"}
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return io.EOF
-		}
-		if err != nil {
+		case errors.Is(err, zstd.ErrMagicMismatch):
+			return &FormatError{Reason: "something follows its end"}
+		case err != nil:
 			return damaged(err)
 		}
 	}

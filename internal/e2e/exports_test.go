@@ -17,6 +17,9 @@ func testExports(t *testing.T, p, other *place) {
 	needs(t, p)
 	hello := strings.TrimSpace(p.nix(t, "nix", "build", "--no-link", "--print-out-paths", "-f", p.packages(), "hello").must(t))
 	e := &exports{p: p, other: other, hello: hello, dir: p.scratch(t)}
+	if err := os.Mkdir(filepath.Join(e.dir, "root"), 0o700); err != nil { // HOME of what root runs
+		t.Fatal(err)
+	}
 	t.Run("tar", func(t *testing.T) { testExportTar(t, e) })
 	t.Run("container", func(t *testing.T) { testExportContainer(t, e) })
 	t.Run("container with nix", func(t *testing.T) { testExportWithNix(t, e) })
@@ -68,7 +71,7 @@ func read(t *testing.T, file string) []byte {
 
 // asRoot returns a command of this machine's, run by whoever runs the tests.
 func (e *exports) asRoot(argv ...string) command {
-	return command{argv: argv, dir: e.dir, env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + e.dir}}
+	return command{argv: argv, dir: e.dir, env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + filepath.Join(e.dir, "root")}}
 }
 
 // onlyRoot skips a test that has to enter a file system of its own.

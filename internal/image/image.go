@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"sync"
 	"time"
 
 	"bootstrap/internal/closure"
@@ -21,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 )
 
 // Options say what is in an image, and how it is run.
@@ -99,24 +102,24 @@ func Write(ctx context.Context, w io.Writer, o Options) (Result, error) {
 // image makes the layers, what changes least first, and the configuration.
 func (o Options) image(ctx context.Context) (v1.Image, error) {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	var err error
-	add := func(what string, l *layer) error {
+	add := func(what string, l *layer) (err error) {
 		img, err = mutate.Append(img, mutate.Addendum{
 			Layer: l, MediaType: types.OCILayer,
 			History: v1.History{Created: created, CreatedBy: "bootstrap export container", Comment: what},
 		})
 		return err
 	}
-	for _, paths := range split(o.Closure.Paths, mostLayers) {
-		l, err := newLayer(o.Scratch, func(t *tar.Writer) error { return o.store(ctx, t, paths) })
-		if err != nil {
-			return nil, err
-		}
+	groups := split(o.Closure.Paths, mostLayers)
+	layers, err := o.layers(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	for i, paths := range groups {
 		what := paths[0].Path
 		if len(paths) > 1 {
 			what = fmt.Sprintf("%d store paths", len(paths))
 		}
-		if err := add(what, l); err != nil {
+		if err := add(what, layers[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -139,6 +142,29 @@ func (o Options) image(ctx context.Context) (v1.Image, error) {
 		Entrypoint: o.Entrypoint, Env: o.Env, User: o.User, WorkingDir: o.WorkingDir, Labels: o.Labels,
 	}
 	return mutate.ConfigFile(img, config)
+}
+
+// layers makes the layers of store paths, as many at a time as there are processors: compressing
+// takes most of the time.
+func (o Options) layers(ctx context.Context, groups [][]closure.Path) ([]*layer, error) {
+	layers := make([]*layer, len(groups))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	if done := o.Done; done != nil {
+		var mu sync.Mutex
+		o.Done = func(bytes int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			done(bytes)
+		}
+	}
+	for i, paths := range groups {
+		group.Go(func() (err error) {
+			layers[i], err = newLayer(o.Scratch, func(t *tar.Writer) error { return o.store(ctx, t, paths) })
+			return err
+		})
+	}
+	return layers, group.Wait()
 }
 
 // store writes store paths with the directories above them, so that those are the same in every layer.
