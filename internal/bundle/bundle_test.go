@@ -577,6 +577,58 @@ func TestWhatIsHereStays(t *testing.T) {
 	}
 }
 
+// TestBuiltMeanwhile waits for a build of one of the paths, which is valid then: it is not touched.
+func TestBuiltMeanwhile(t *testing.T) {
+	t.Parallel()
+	c, data := sample(t)
+	p := newPlace(t)
+	text := c.Paths[2]
+	at := filepath.Join(p.files, text.Base())
+	lock, err := os.OpenFile(at+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	waited := 0
+	p.options.Waiting = func(what string) {
+		waited++
+		// As Nix ends a build.
+		err := errors.Join(
+			os.WriteFile(at, []byte("built meanwhile"), 0o444),
+			os.WriteFile(filepath.Join(p.state, "registered"), []byte(text.Path+"\n"), 0o644),
+			os.Remove(lock.Name()),
+		)
+		_, werr := lock.WriteString("d")
+		if err := errors.Join(err, werr, lock.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	made, err := p.take(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if waited != 1 {
+		t.Errorf("it has waited %d times", waited)
+	}
+	if data, err := os.ReadFile(at); err != nil || string(data) != "built meanwhile" {
+		t.Errorf("what was built is now %q, %v", data, err)
+	}
+	if diff := cmp.Diff([]string{text.Path}, made.Had); diff != "" {
+		t.Errorf("here before (-want +got):\n%s", diff)
+	}
+	want := text.Path + "\n" + string(closure.Registration(c.Paths[:2]))
+	if diff := cmp.Diff(want, p.registered(t)); diff != "" {
+		t.Errorf("registered (-want +got):\n%s", diff)
+	}
+	for _, name := range p.names(t) {
+		if strings.HasPrefix(name, ".import-") || strings.HasSuffix(name, ".lock") {
+			t.Errorf("left in the store: %s", name)
+		}
+	}
+}
+
 // FuzzReader reads whatever comes, to its end or to the first thing that is wrong.
 func FuzzReader(f *testing.F) {
 	_, data := sample(f)

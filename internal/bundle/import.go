@@ -10,7 +10,9 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -138,32 +140,12 @@ func (i *importer) waitFor(what string) func() {
 const most = 500
 
 // survey finds out which paths are here already.
-func (i *importer) survey(ctx context.Context) error {
-	i.valid = map[string]bool{}
-	paths := i.bundle.Paths
-	for from := 0; from < len(paths); from += most {
-		args := []string{"--check-validity", "--print-invalid"}
-		chunk := paths[from:min(from+most, len(paths))]
-		for _, p := range chunk {
-			args = append(args, p.Path)
-			i.valid[p.Path] = true
-		}
-		out, err := i.Nix.Command("nix-store", args...).Output(ctx)
-		if err != nil {
-			return err
-		}
-		for _, p := range strings.Fields(string(out)) {
-			delete(i.valid, p)
-		}
+func (i *importer) survey(ctx context.Context) (err error) {
+	if i.valid, err = i.validOf(ctx, i.bundle.Paths); err != nil {
+		return err
 	}
 	var total int64
-	for _, p := range paths {
-		if i.valid[p.Path] {
-			i.result.Had = append(i.result.Had, p.Path)
-		} else {
-			i.result.Paths = append(i.result.Paths, p.Path)
-			i.result.Bytes += p.NarSize
-		}
+	for _, p := range i.bundle.Paths {
 		total += p.NarSize
 	}
 	if i.Begin != nil {
@@ -172,14 +154,43 @@ func (i *importer) survey(ctx context.Context) error {
 	return nil
 }
 
+// validOf asks Nix which of the paths are valid now.
+func (i *importer) validOf(ctx context.Context, paths []closure.Path) (map[string]bool, error) {
+	valid := map[string]bool{}
+	for chunk := range slices.Chunk(paths, most) {
+		args := []string{"--check-validity", "--print-invalid"}
+		for _, p := range chunk {
+			args = append(args, p.Path)
+			valid[p.Path] = true
+		}
+		out, err := i.Nix.Command("nix-store", args...).Output(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range strings.Fields(string(out)) {
+			delete(valid, p)
+		}
+	}
+	return valid, nil
+}
+
+// missing returns the paths that are not valid here.
+func (i *importer) missing() []closure.Path {
+	return slices.DeleteFunc(slices.Clone(i.bundle.Paths), func(p closure.Path) bool { return i.valid[p.Path] })
+}
+
 // checkSpace refuses what cannot fit.
 func (i *importer) checkSpace() error {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(i.Files, &st); err != nil {
 		return err
 	}
-	if free := int64(st.Bavail) * st.Bsize; i.result.Bytes > free {
-		return fault.New(fault.Unfit, fmt.Errorf("import %q: it needs %d bytes, and %d are free at %q", i.File, i.result.Bytes, free, i.Files),
+	var needed int64
+	for _, p := range i.missing() {
+		needed += p.NarSize
+	}
+	if free := int64(st.Bavail) * st.Bsize; needed > free {
+		return fault.New(fault.Unfit, fmt.Errorf("import %q: it needs %d bytes, and %d are free at %q", i.File, needed, free, i.Files),
 			"`bootstrap gc` deletes what nothing needs")
 	}
 	return nil
@@ -331,29 +342,53 @@ func (i *importer) commit(ctx context.Context) (err error) {
 	if err := i.other(ctx); err != nil {
 		return err
 	}
-	var fresh []closure.Path
+	fresh := i.missing()
 	var names []string
-	for _, p := range i.bundle.Paths {
-		if !i.valid[p.Path] {
-			fresh, names = append(fresh, p), append(names, p.Base())
-		}
-	}
-	if len(fresh) == 0 {
-		return nil
+	for _, p := range fresh {
+		names = append(names, p.Base())
 	}
 	locks, err := storelock.Take(ctx, i.root, names, i.waitFor("a build of one of the paths"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, locks.Release()) }()
+	// A build that was waited for has made the path, perhaps.
+	meanwhile, err := i.validOf(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	maps.Copy(i.valid, meanwhile)
 	for _, p := range fresh {
-		if err := i.name(p); err != nil {
+		if meanwhile[p.Path] {
+			err = tree.Remove(i.root, staging+p.Base())
+		} else {
+			err = i.name(p)
+		}
+		if err != nil {
 			return err
 		}
 	}
+	return i.register(ctx)
+}
+
+// register has Nix register what is not valid, and says what it came to.
+func (i *importer) register(ctx context.Context) error {
+	fresh := i.missing()
+	for _, p := range fresh {
+		i.result.Paths = append(i.result.Paths, p.Path)
+		i.result.Bytes += p.NarSize
+	}
+	for _, p := range i.bundle.Paths {
+		if i.valid[p.Path] {
+			i.result.Had = append(i.result.Had, p.Path)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
 	register := i.Nix.Command("nix-store", "--register-validity", "--hash-given")
 	register.Stdin = bytes.NewReader(closure.Registration(fresh))
-	_, err = register.Output(ctx)
+	_, err := register.Output(ctx)
 	return err
 }
 
@@ -373,10 +408,10 @@ func (i *importer) name(p closure.Path) error {
 // other finds out which of the paths that are here have other contents than in the file, as those
 // have that are not built in the same way twice. What is here stays.
 func (i *importer) other(ctx context.Context) error {
-	if len(i.result.Had) == 0 {
+	if len(i.valid) == 0 {
 		return nil
 	}
-	here, err := closure.Options{Nix: i.Nix, Store: i.Store, Files: i.Files}.Of(ctx, i.result.Had)
+	here, err := closure.Options{Nix: i.Nix, Store: i.Store, Files: i.Files}.Of(ctx, slices.Sorted(maps.Keys(i.valid)))
 	if err != nil {
 		return err
 	}
