@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,8 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -18,7 +15,6 @@ import (
 
 	"bootstrap/internal/closure"
 	"bootstrap/internal/fault"
-	"bootstrap/internal/nar"
 	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/storelock"
 	"bootstrap/internal/tree"
@@ -196,133 +192,6 @@ func (i *importer) checkSpace() error {
 	return nil
 }
 
-// stage reads the bundle to its end, and makes every path that is not here under another name.
-func (i *importer) stage(ctx context.Context) error {
-	i.buf = make([]byte, 256<<10)
-	current := -1
-	var write bool
-	finish := func() error {
-		if current < 0 || !write {
-			return nil
-		}
-		return i.finish(i.bundle.Paths[current])
-	}
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		e, err := i.bundle.Next()
-		if errors.Is(err, io.EOF) {
-			return finish()
-		}
-		if err != nil {
-			return err
-		}
-		if e.Path != current {
-			if err := finish(); err != nil {
-				return err
-			}
-			current = e.Path
-			if write, err = i.start(i.bundle.Paths[current]); err != nil {
-				return err
-			}
-		}
-		if err := i.entry(e, write); err != nil {
-			return err
-		}
-	}
-}
-
-// start decides whether a path is written: not if it is valid, and not if an earlier run has left
-// all of it. Anything else of an earlier run goes.
-func (i *importer) start(p closure.Path) (write bool, err error) {
-	if i.valid[p.Path] {
-		return false, nil
-	}
-	if i.has(staging+p.Base(), p) || i.has(p.Base(), p) {
-		return false, nil
-	}
-	return true, tree.Remove(i.root, staging+p.Base())
-}
-
-// has reports whether a name has the contents that are registered of a path.
-func (i *importer) has(name string, p closure.Path) bool {
-	got, size, err := nar.Sum(i.root, name)
-	return err == nil && got == p.NarHash && size == p.NarSize
-}
-
-// entry makes an entry, or passes over it.
-func (i *importer) entry(e Entry, write bool) error {
-	name := staging + e.Name
-	if !write {
-		if e.Kind == tree.File {
-			return i.copy(io.Discard)
-		}
-		return nil
-	}
-	switch e.Kind {
-	case tree.Directory:
-		return i.root.Mkdir(name, 0o700)
-	case tree.Link:
-		return i.root.Symlink(e.Target, name)
-	}
-	mode := fs.FileMode(0o444)
-	if e.Executable {
-		mode = 0o555
-	}
-	// O_EXCL follows no link, and there can be nothing: the directory is ours and new.
-	f, err := i.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = i.copy(f)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return i.root.Chtimes(name, epoch(), epoch())
-}
-
-func (i *importer) copy(to io.Writer) error {
-	n, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{i.bundle}, i.buf)
-	if i.Done != nil {
-		i.Done(n)
-	}
-	return err
-}
-
-// finish compares a path that is written with what is registered of it, and makes it as Nix has it.
-func (i *importer) finish(p closure.Path) error {
-	name := staging + p.Base()
-	got, size, err := nar.Sum(i.root, name)
-	if err != nil {
-		return err
-	}
-	if got != p.NarHash || size != p.NarSize {
-		return &FormatError{Entry: p.Path, Reason: fmt.Sprintf("has other contents than are registered of it: %s, not %s", got, p.NarHash)}
-	}
-	return readOnly(i.root, name)
-}
-
-// readOnly takes the right to write from directories, the inner ones first.
-func readOnly(root *os.Root, name string) error {
-	var dirs []string
-	err := tree.Walk(root, name, func(n tree.Node) error {
-		if n.Kind == tree.Directory {
-			dirs = append(dirs, n.Name)
-		}
-		return nil
-	})
-	for at := len(dirs) - 1; err == nil && at >= 0; at-- {
-		if err = root.Chmod(dirs[at], 0o555); err == nil {
-			err = root.Chtimes(dirs[at], epoch(), epoch())
-		}
-	}
-	return err
-}
-
 // checkWhole compares the file with the digest that whoever has it from somebody was told.
 func (i *importer) checkWhole() error {
 	// What follows the end of the compressed data belongs to the file as well.
@@ -335,90 +204,4 @@ func (i *importer) checkWhole() error {
 	}
 	return fault.New(fault.Verify, fmt.Errorf("import %q: its sha256 is %s, not %s", i.File, got, i.SHA256),
 		"it is not the file that was exported; nothing of it was registered")
-}
-
-// commit gives paths their names and has Nix register them, all or none.
-func (i *importer) commit(ctx context.Context) (err error) {
-	if err := i.other(ctx); err != nil {
-		return err
-	}
-	fresh := i.missing()
-	var names []string
-	for _, p := range fresh {
-		names = append(names, p.Base())
-	}
-	locks, err := storelock.Take(ctx, i.root, names, i.waitFor("a build of one of the paths"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, locks.Release()) }()
-	// A build that was waited for has made the path, perhaps.
-	meanwhile, err := i.validOf(ctx, fresh)
-	if err != nil {
-		return err
-	}
-	maps.Copy(i.valid, meanwhile)
-	for _, p := range fresh {
-		if meanwhile[p.Path] {
-			err = tree.Remove(i.root, staging+p.Base())
-		} else {
-			err = i.name(p)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return i.register(ctx)
-}
-
-// register has Nix register what is not valid, and says what it came to.
-func (i *importer) register(ctx context.Context) error {
-	fresh := i.missing()
-	for _, p := range fresh {
-		i.result.Paths = append(i.result.Paths, p.Path)
-		i.result.Bytes += p.NarSize
-	}
-	for _, p := range i.bundle.Paths {
-		if i.valid[p.Path] {
-			i.result.Had = append(i.result.Had, p.Path)
-		}
-	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	register := i.Nix.Command("nix-store", "--register-validity", "--hash-given")
-	register.Stdin = bytes.NewReader(closure.Registration(fresh))
-	_, err := register.Output(ctx)
-	return err
-}
-
-// name gives a path that was staged its name. What is there and is not valid is of a build that
-// failed, or of an import that was killed right here.
-func (i *importer) name(p closure.Path) error {
-	staged := staging + p.Base()
-	if _, err := i.root.Lstat(staged); errors.Is(err, fs.ErrNotExist) && i.has(p.Base(), p) {
-		return nil
-	}
-	if err := tree.Remove(i.root, p.Base()); err != nil {
-		return err
-	}
-	return i.root.Rename(staged, p.Base())
-}
-
-// other finds out which of the paths that are here have other contents than in the file, as those
-// have that are not built in the same way twice. What is here stays.
-func (i *importer) other(ctx context.Context) error {
-	if len(i.valid) == 0 {
-		return nil
-	}
-	here, err := closure.Options{Nix: i.Nix, Store: i.Store, Files: i.Files}.Of(ctx, slices.Sorted(maps.Keys(i.valid)))
-	if err != nil {
-		return err
-	}
-	for _, p := range i.bundle.Paths {
-		if h := here.Path(p.Path); i.valid[p.Path] && h != nil && h.NarHash != p.NarHash {
-			i.result.Other = append(i.result.Other, p.Path)
-		}
-	}
-	return nil
 }
