@@ -89,6 +89,8 @@ func TestOneDoor(t *testing.T) {
 		"github.com/manifoldco/promptui": module + "/internal/prompt",
 		"github.com/vbauerster/mpb":      module + "/internal/progress",
 		"github.com/spf13/cobra":         module + "/cmd/bootstrap",
+
+		"github.com/google/go-containerregistry": module + "/internal/image",
 	}
 	importers := map[string][]string{}
 	for _, p := range list(t, "./...") {

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"bootstrap/internal/nixcmd"
 )
 
 // dead asks Nix what would be dead. The copy of the state directory has the roots and profiles
@@ -37,16 +38,8 @@ func (p *Plan) dead(ctx context.Context) (_ []Dead, err error) {
 }
 
 // uri is the store with another state directory.
-// https://nix.dev/manual/nix/2.26/store/types/local-store
 func (o Options) uri(state string) string {
-	escape := func(path string) string {
-		return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(path), "+", "%20"), "%2F", "/")
-	}
-	uri := "local?store=" + escape(o.Store) + "&state=" + escape(state) + "&log=" + escape(o.Layout.Log)
-	if root, diverted := strings.CutSuffix(o.Layout.Store, o.Store); diverted && root != "" {
-		uri += "&root=" + escape(root) + "&real=" + escape(o.Layout.Store)
-	}
-	return uri
+	return nixcmd.StoreURI(o.Store, o.Layout.Store, state, o.Layout.Log)
 }
 
 func (p *Plan) copyState(to string) error {

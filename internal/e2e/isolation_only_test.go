@@ -28,6 +28,13 @@ func TestStoresOnly(t *testing.T) {
 	testStores(t, a, b)
 }
 
+// TestExportsOnly does the same with testExports.
+func TestExportsOnly(t *testing.T) {
+	a, b := standing(t)
+	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testExports(t, a, b)
+}
+
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -159,4 +160,18 @@ func (n Nix) ClosureOf(ctx context.Context, path string) (map[string]Info, error
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
+}
+
+// StoreURI is the address of a store with the directories given: the store directory as Nix knows
+// it, where its files lie, the state directory and the one of logs.
+// https://nix.dev/manual/nix/2.26/store/types/local-store
+func StoreURI(store, files, state, log string) string {
+	escape := func(path string) string {
+		return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(path), "+", "%20"), "%2F", "/")
+	}
+	uri := "local?store=" + escape(store) + "&state=" + escape(state) + "&log=" + escape(log)
+	if root, diverted := strings.CutSuffix(files, store); diverted && root != "" {
+		uri += "&root=" + escape(root) + "&real=" + escape(files)
+	}
+	return uri
 }

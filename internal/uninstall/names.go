@@ -22,11 +22,13 @@ var (
 	storePath = regexp.MustCompile(`^[` + base32 + `]{32}-[0-9a-zA-Z+._?=-]+$`)
 	// Temporary directories (local-store.cc, createTempDirInStore) and links (optimise-store.cc).
 	storeTemp = regexp.MustCompile(`^(tmp-[0-9]+-[0-9]+|\.tmp-link-[0-9]+-[0-9]+)$`)
+	// What an import of ours has made of a store path before it was ended (internal/bundle).
+	storeImport = regexp.MustCompile(`^\.import-[` + base32 + `]{32}-[0-9a-zA-Z+._?=-]+$`)
 )
 
-// isStoreName reports whether Nix makes an entry of that name in a store directory.
+// isStoreName reports whether Nix, or an import, makes an entry of that name in a store directory.
 func isStoreName(name string) bool {
-	return name == ".links" || storePath.MatchString(name) || storeTemp.MatchString(name)
+	return name == ".links" || storePath.MatchString(name) || storeTemp.MatchString(name) || storeImport.MatchString(name)
 }
 
 var (

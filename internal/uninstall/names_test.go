@@ -9,10 +9,11 @@ func TestNamesInAStore(t *testing.T) {
 	nixs := []string{
 		hash1 + "-a", hash1 + "-a.drv", hash1 + "-a.lock", hash1 + "-a.drv.chroot", hash1 + "-a.check",
 		hash1 + "-a.old-12-34", hash1 + "-a.tmp", hash1 + "-x_y?z=1+2", ".links", "tmp-1-0", ".tmp-link-1-2",
+		".import-" + hash1 + "-a",
 	}
 	foreign := []string{
 		hash1, hash1 + "-", hash1[1:] + "-a", "0" + hash1 + "-a", hash1 + "-a b", hash1 + "-a\n", "x" + hash1[:31] + "_a",
-		"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu-a", "links", "tmp", "tmp-", "tmp-1-0.bak", "lost+found", ".git", "README",
+		"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu-a", "links", "tmp", "tmp-", "tmp-1-0.bak", "lost+found", ".git", "README", ".import-", ".import-a",
 	}
 	w := newWorld(t)
 	w.open()
