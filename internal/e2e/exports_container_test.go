@@ -63,10 +63,15 @@ func testExportContainer(t *testing.T, e *exports) {
 func (e *exports) podmanLoads(t *testing.T, file, name string) {
 	t.Helper()
 	lookPath(t, "podman")
+	runRoot, err := os.MkdirTemp("/tmp", "podman-") // podman takes no more than 50 characters
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { remove(t, runRoot) })
 	podman := func(args ...string) string {
 		at := filepath.Join(e.dir, "podman")
 		return e.asRoot(append([]string{
-			"podman", "--root", at + "/root", "--runroot", at + "/run", "--storage-driver", "vfs",
+			"podman", "--root", at + "/root", "--runroot", runRoot, "--storage-driver", "vfs",
 		}, args...)...).must(t)
 	}
 	loaded := podman("load", "--input", file)

@@ -5,9 +5,13 @@ package e2e_test
 import (
 	"bytes"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"bootstrap/internal/lock"
 )
 
 // testExports takes what was built in a prefix elsewhere, in each of the forms there are, and runs
@@ -15,6 +19,7 @@ import (
 // store directory.
 func testExports(t *testing.T, p, other *place) {
 	needs(t, p)
+	p.addHelloSource(t)
 	hello := strings.TrimSpace(p.nix(t, "nix", "build", "--no-link", "--print-out-paths", "-f", p.packages(), "hello").must(t))
 	e := &exports{p: p, other: other, hello: hello, dir: p.scratch(t)}
 	if err := os.Mkdir(filepath.Join(e.dir, "root"), 0o700); err != nil { // HOME of what root runs
@@ -25,6 +30,22 @@ func testExports(t *testing.T, p, other *place) {
 	t.Run("container with nix", func(t *testing.T) { testExportWithNix(t, e) })
 	t.Run("lambda", func(t *testing.T) { testExportLambda(t, e) })
 	p.works(t, "exports-after")
+}
+
+// addHelloSource puts the source of GNU hello back, which garbage collections have taken away, and
+// which would be fetched otherwise.
+func (p *place) addHelloSource(t *testing.T) {
+	t.Helper()
+	for _, e := range seedEntries(t) {
+		if !slices.Contains(e.Roles, lock.HelloSource) {
+			continue
+		}
+		file := filepath.Join(p.scratch(t), path.Base(e.Path))
+		if err := os.WriteFile(file, read(t, p.w.cached(e.SHA256)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p.nix(t, "nix-store", "--add-fixed", "sha256", file).must(t)
+	}
 }
 
 // exports is what the tests of it have in common.
