@@ -154,3 +154,28 @@ func checkError(t *testing.T, err error, want string) {
 		t.Errorf("got kind %d", faulty.Kind)
 	}
 }
+
+func TestNearest(t *testing.T) {
+	head, diff, _ := strings.Cut(valid, "\n---\n")
+	var all []patches.Patch
+	for _, minor := range []string{"2.28", "2.26", "2.31"} { // in no order
+		text := strings.Replace(head, ">= 2.26.3, < 2.27", "~> "+minor+".0", 1) + "\n---\n" + diff
+		p, err := patches.Parse(minor+"/0001-a.patch", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	for text, want := range map[string]string{
+		"2.26.3": "2.26", "2.27.1": "2.26", "2.28.5": "2.28", "2.30": "2.28", "2.34.1pre2": "2.31", "2.8": "2.26", "3.0": "2.31",
+	} {
+		v, err := version.NewVersion(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := patches.Nearest(all, v)
+		if len(got) != 1 || got[0].File != want+"/0001-a.patch" {
+			t.Errorf("%s: got %v, want %s", text, got, want)
+		}
+	}
+}
