@@ -98,13 +98,13 @@ func TestForIgnoresWhatFollowsTheNumbers(t *testing.T) {
 }
 
 func TestForRefusesAnUnknownVersion(t *testing.T) {
-	for _, v := range []string{"2.99", "2.26.2", "2.27", "1.0"} {
+	for _, v := range []string{"2.99", "2.26.2", "2.26.4", "2.27", "1.0"} {
 		got, err := patches.For(mustVersion(t, v))
 		if err == nil {
 			t.Errorf("%s: got %v, want an error", v, names(got))
 			continue
 		}
-		want := `no patches for Nix ` + v + `: there are some for ">= 2.26.3, < 2.27"`
+		want := `no patches for Nix ` + v + `: there are some for ">= 2.26.3, < 2.26.4"`
 		if err.Error() != want {
 			t.Errorf("%s: got %q, want %q", v, err, want)
 		}
