@@ -130,6 +130,7 @@ If the path does not end in "store", the store directory is DIR/store.`,
 		versionsCommand(m), patchesCommand(m), provenanceCommand(m), verifyCommand(m),
 		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m), envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)
+	cmd.AddCommand(releaseCommands()...)
 	return cmd
 }
 
