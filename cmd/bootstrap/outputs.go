@@ -38,8 +38,8 @@ func (o own) ask(ctx context.Context, outputs []provenance.Output) error {
 		return o.unanswered(err)
 	}
 	for i := range outputs {
-		info, known := infos[outputs[i].Path]
-		if !known {
+		info := infos[outputs[i].Path]
+		if info.NarHash == "" { // of a path that is not valid Nix prints null
 			return o.unanswered(fmt.Errorf("store path %q: Nix's database does not know it", outputs[i].Path))
 		}
 		outputs[i].NAR = info.NarHash

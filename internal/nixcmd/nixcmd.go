@@ -149,7 +149,8 @@ func (n Nix) ClosureOf(ctx context.Context, path string) (map[string]Info, error
 	return n.PathInfo(ctx, "--recursive", path)
 }
 
-// PathInfo returns what the database has of store paths. That it has nothing of one is an error.
+// PathInfo returns what the database has of store paths: nothing, the zero Info, of one that is not
+// valid.
 func (n Nix) PathInfo(ctx context.Context, paths ...string) (map[string]Info, error) {
 	out, err := n.Command("nix", append([]string{"path-info", "--json"}, paths...)...).Output(ctx)
 	if err != nil {
