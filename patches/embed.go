@@ -16,7 +16,7 @@
 // Series are for one minor version each, since the context of a diff is; a
 // change that later versions need as well is a file of its own there.
 //
-// The package never applies a patch.
+// The package writes nothing: [Check] applies patches in memory, to say whether they apply.
 package patches
 
 import "embed"

@@ -56,6 +56,30 @@ func Select(all []Patch, v *version.Version) ([]Patch, error) {
 	return selected, nil
 }
 
+// Nearest returns the series to try on a version: the patches that are for it, else those of the
+// newest series for an older one, else those of the oldest. [For] is what a build goes by.
+func Nearest(all []Patch, v *version.Version) []Patch {
+	if series, err := Select(all, v); err == nil {
+		return series
+	}
+	var best string
+	var bestMinor *version.Version
+	for _, p := range all {
+		dir := path.Dir(p.File)
+		minor, err := version.NewVersion(dir)
+		if err != nil { // cannot be: Load has looked at the names
+			continue
+		}
+		switch fits := minor.LessThanOrEqual(v.Core()); {
+		case bestMinor == nil,
+			fits && (minor.GreaterThan(bestMinor) || bestMinor.GreaterThan(v.Core())),
+			!fits && bestMinor.GreaterThan(v.Core()) && minor.LessThan(bestMinor):
+			best, bestMinor = dir, minor
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(p Patch) bool { return path.Dir(p.File) != best })
+}
+
 // fileName matches a patch's path in [FS].
 var fileName = regexp.MustCompile(`^\d+\.\d+/(\d{4})-[a-z0-9]+(?:-[a-z0-9]+)*\.patch$`)
 

@@ -98,13 +98,13 @@ func TestForIgnoresWhatFollowsTheNumbers(t *testing.T) {
 }
 
 func TestForRefusesAnUnknownVersion(t *testing.T) {
-	for _, v := range []string{"2.99", "2.26.2", "2.27", "1.0"} {
+	for _, v := range []string{"2.99", "2.26.2", "2.26.4", "2.27", "1.0"} {
 		got, err := patches.For(mustVersion(t, v))
 		if err == nil {
 			t.Errorf("%s: got %v, want an error", v, names(got))
 			continue
 		}
-		want := `no patches for Nix ` + v + `: there are some for ">= 2.26.3, < 2.27"`
+		want := `no patches for Nix ` + v + `: there are some for ">= 2.26.3, < 2.26.4"`
 		if err.Error() != want {
 			t.Errorf("%s: got %q, want %q", v, err, want)
 		}
@@ -152,5 +152,30 @@ func checkError(t *testing.T, err error, want string) {
 	}
 	if faulty := new(fault.Error); errors.As(err, &faulty) && faulty.Kind != fault.Usage {
 		t.Errorf("got kind %d", faulty.Kind)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	head, diff, _ := strings.Cut(valid, "\n---\n")
+	var all []patches.Patch
+	for _, minor := range []string{"2.28", "2.26", "2.31"} { // in no order
+		text := strings.Replace(head, ">= 2.26.3, < 2.27", "~> "+minor+".0", 1) + "\n---\n" + diff
+		p, err := patches.Parse(minor+"/0001-a.patch", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	for text, want := range map[string]string{
+		"2.26.3": "2.26", "2.27.1": "2.26", "2.28.5": "2.28", "2.30": "2.28", "2.34.1pre2": "2.31", "2.8": "2.26", "3.0": "2.31",
+	} {
+		v, err := version.NewVersion(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := patches.Nearest(all, v)
+		if len(got) != 1 || got[0].File != want+"/0001-a.patch" {
+			t.Errorf("%s: got %v, want %s", text, got, want)
+		}
 	}
 }

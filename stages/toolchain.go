@@ -17,10 +17,13 @@ import (
 	"bootstrap/templates"
 )
 
+// ShellAttribute is the attribute of the package set that no derivation makes.
+const ShellAttribute = "busybox"
+
 // toolAttributes are the attributes of the package set that the toolchain consists of.
 // The first is a store path that evaluation makes, not a derivation.
 func toolAttributes() []string {
-	return []string{"busybox", "toolchain", "runtime", "compiler", "cacert"}
+	return []string{ShellAttribute, "toolchain", "runtime", "compiler", "cacert"}
 }
 
 // toolPaths returns the store paths of toolAttributes.

@@ -32,21 +32,34 @@ func nixVersion(l *lock.Lock, constraint string) (*version.Version, error) {
 	return have, nil
 }
 
-// sourceVersion reads the version off the source's file name: nix_2.26.3+dfsg.orig.tar.xz.
+// sourceVersion returns the version of the source in the lock.
 func sourceVersion(l *lock.Lock) (*version.Version, error) {
-	for _, e := range l.Entries {
-		if !e.Serves(e.For[0], lock.NixSource) {
-			continue
-		}
-		_, rest, _ := strings.Cut(path.Base(e.Path), "_")
-		v, err := version.NewVersion(leadingVersion(rest))
-		if err != nil {
-			return nil, fmt.Errorf("lock: source %q: %w", e.Path, err)
-		}
-		return v.Core(), nil
+	for _, e := range nixSources(l) {
+		return entryVersion(e)
 	}
 	return nil, fault.New(fault.Usage, fmt.Errorf("lock: no source of Nix in it"),
 		"make a lock with `bootstrap lock update`")
+}
+
+// nixSources returns the entries that are sources of Nix.
+func nixSources(l *lock.Lock) []lock.Entry {
+	var sources []lock.Entry
+	for _, e := range l.Entries {
+		if e.Serves(e.For[0], lock.NixSource) {
+			sources = append(sources, e)
+		}
+	}
+	return sources
+}
+
+// entryVersion reads the version off the source's file name: nix_2.26.3+dfsg.orig.tar.xz.
+func entryVersion(e lock.Entry) (*version.Version, error) {
+	_, rest, _ := strings.Cut(path.Base(e.Path), "_")
+	v, err := version.NewVersion(leadingVersion(rest))
+	if err != nil {
+		return nil, fmt.Errorf("lock: source %q: %w", e.Path, err)
+	}
+	return v.Core(), nil
 }
 
 // leadingVersion returns the digits and dots that s begins with.

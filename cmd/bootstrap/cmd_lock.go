@@ -26,11 +26,11 @@ import (
 func lockCommand(m machine) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lock",
-		Short: "Show or make the lock: the files everything is built from, each by its sha256",
+		Short: "Show, make or compare locks: the files everything is built from, each by its sha256",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(lockShowCommand(m), lockUpdateCommand(m))
+	cmd.AddCommand(lockShowCommand(m), lockUpdateCommand(m), lockDiffCommand(m))
 	return cmd
 }
 

@@ -55,6 +55,8 @@ func nobody() {
 //	forget                        forgets what it was asked for
 //	await                         waits until the mirror stalls
 //	start PROGRAM [ARG...]        starts a program, and goes on
+//	nixsource DIR VERSION [COUNT] makes a source of Nix to which the patches apply; COUNT of them
+//	                              are in it already
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
 //
@@ -85,6 +87,7 @@ func TestScript(t *testing.T) {
 			"await":     await,
 			"start":     start,
 			"interrupt": interrupt,
+			"nixsource": nixSource,
 		},
 	})
 }

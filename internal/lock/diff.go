@@ -17,19 +17,46 @@ type Change struct {
 
 // String returns the change in one line, for people.
 func (c Change) String() string {
-	switch {
-	case c.Old == nil:
+	switch c.Kind() {
+	case Added:
 		return fmt.Sprintf("%s: added %s", c.New.label(), c.New.Version)
-	case c.New == nil:
+	case Removed:
 		return fmt.Sprintf("%s: removed %s", c.Old.label(), c.Old.Version)
-	case c.Old.Version != c.New.Version:
+	case Versions:
 		return fmt.Sprintf("%s: %s -> %s", c.Old.label(), c.Old.Version, c.New.Version)
-	case c.Old.SHA256 != c.New.SHA256:
+	case Bytes:
 		return fmt.Sprintf("%s: %s has other bytes", c.Old.label(), c.Old.Version)
 	default:
 		return fmt.Sprintf("%s: %s serves %v on %v, before %v on %v", c.Old.label(), c.Old.Version,
 			c.New.Roles, c.New.For, c.Old.Roles, c.Old.For)
 	}
+}
+
+// Kind is what about an entry is different.
+type Kind string
+
+// The kinds of changes.
+const (
+	Added    Kind = "added"
+	Removed  Kind = "removed"
+	Versions Kind = "version" // another version of the package
+	Bytes    Kind = "bytes"   // the same version with other contents
+	Use      Kind = "use"     // other roles, other architectures, or another path
+)
+
+// Kind returns what is different.
+func (c Change) Kind() Kind {
+	switch {
+	case c.Old == nil:
+		return Added
+	case c.New == nil:
+		return Removed
+	case c.Old.Version != c.New.Version:
+		return Versions
+	case c.Old.SHA256 != c.New.SHA256:
+		return Bytes
+	}
+	return Use
 }
 
 func (e Entry) label() string { return e.Name + ":" + e.Architecture }

@@ -1,6 +1,7 @@
 package lock_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,41 @@ func TestDiff(t *testing.T) {
 				got = append(got, c.String())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDiffSuites(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*lock.Lock)
+		want   []string
+	}{
+		{"nothing", func(*lock.Lock) {}, nil},
+		{"newer", func(l *lock.Lock) { l.Suites[0].Date = "20270101T000000Z" }, []string{"suite NAME: index of DATE -> 20270101T000000Z"}},
+		{"another key", func(l *lock.Lock) { l.Suites[0].SignedBy = "AA" }, []string{"suite NAME: signed by AA, before by KEY"}},
+		{"another index", func(l *lock.Lock) { l.Suites[0].InReleaseSHA256 = digest("e") }, []string{"suite NAME: another index of DATE"}},
+		{"gone", func(l *lock.Lock) { l.Suites = l.Suites[1:] }, []string{"suite NAME: removed, index of DATE"}},
+		{"another name", func(l *lock.Lock) { l.Suites[0].Name = "zurg" }, []string{
+			"suite NAME: removed, index of DATE", "suite zurg: added, index of DATE",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			changed := sample()
+			tt.change(changed)
+			var got []string
+			for _, c := range lock.DiffSuites(sample(), changed) {
+				got = append(got, c.String())
+			}
+			first := sample().Suites[0]
+			fill := strings.NewReplacer("NAME", first.Name, "DATE", first.Date, "KEY", first.SignedBy)
+			var want []string
+			for _, line := range tt.want {
+				want = append(want, fill.Replace(line))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

@@ -141,20 +141,27 @@ func (n Nix) complaints(ctx context.Context, program string, args ...string) ([]
 // Info is a store path with its size and references, as `nix path-info --json` has them.
 type Info struct {
 	NarSize    int64    `json:"narSize"`
+	NarHash    string   `json:"narHash"` // "sha256-" and base64
 	References []string `json:"references"`
 }
 
 // ClosureOf returns everything a store path refers to, itself included.
 func (n Nix) ClosureOf(ctx context.Context, path string) (map[string]Info, error) {
-	out, err := n.Command("nix", "path-info", "--json", "--recursive", path).Output(ctx)
+	return n.PathInfo(ctx, "--recursive", path)
+}
+
+// PathInfo returns what the database has of store paths: nothing, the zero Info, of one that is not
+// valid.
+func (n Nix) PathInfo(ctx context.Context, paths ...string) (map[string]Info, error) {
+	out, err := n.Command("nix", append([]string{"path-info", "--json"}, paths...)...).Output(ctx)
 	if err != nil {
 		return nil, err
 	}
-	paths := map[string]Info{}
-	if err := json.Unmarshal(out, &paths); err != nil {
+	infos := map[string]Info{}
+	if err := json.Unmarshal(out, &infos); err != nil {
 		return nil, fmt.Errorf("nix path-info: %w", err)
 	}
-	return paths, nil
+	return infos, nil
 }
 
 func exists(path string) bool {

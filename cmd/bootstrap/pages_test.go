@@ -1,0 +1,116 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"bootstrap/internal/lock"
+	"bootstrap/stages"
+	"bootstrap/templates"
+)
+
+// call matches a call of the program in a page: up to what ends a command of the shell, with lines
+// that go on.
+var call = regexp.MustCompile(`(?m)(?:^|[\s"/])bootstrap"?((?: (?:[^\s&|>#\\]+))+)`)
+
+// TestPagesNameFlags looks for each verb and flag that pages for other programs' files call.
+func TestPagesNameFlags(t *testing.T) {
+	calls := 0
+	for _, page := range []string{"CI.md", "VERSIONS.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range codeLines(string(text)) {
+			for _, m := range call.FindAllStringSubmatch(line, -1) {
+				calls++
+				if err := parses(strings.Fields(m[1])); err != "" {
+					t.Errorf("%s: %s: %s", page, strings.TrimSpace(line), err)
+				}
+			}
+		}
+	}
+	if calls < 15 {
+		t.Errorf("only %d calls were found", calls)
+	}
+	for _, bad := range []string{"--nonsense", "verify --rebuilt native", "lock differ a b", "verify --prefix"} {
+		if parses(strings.Fields(bad)) == "" {
+			t.Errorf("%q passes, so the test would prove nothing", bad)
+		}
+	}
+}
+
+// codeLines returns the lines of a page that are indented or between fences.
+func codeLines(page string) []string {
+	var lines []string
+	fenced := false
+	for line := range strings.Lines(page) {
+		switch {
+		case strings.HasPrefix(line, "```"):
+			fenced = !fenced
+		case fenced, strings.HasPrefix(line, "    "):
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// parses says what is wrong with arguments; "" if nothing is.
+func parses(args []string) string {
+	root := rootCommand(machine{})
+	cmd, rest, err := root.Find(args)
+	if err != nil {
+		return err.Error()
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		return err.Error()
+	}
+	if cmd.HasSubCommands() && cmd != root && len(cmd.Flags().Args()) > 0 {
+		return "no such verb"
+	}
+	if err := cmd.ValidateArgs(cmd.Flags().Args()); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// TestVersionsPage holds the table of what was built to what the program calls tested.
+func TestVersionsPage(t *testing.T) {
+	l, err := lock.Parse(templates.Lock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := stages.Versions(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "VERSIONS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, built, _ := strings.Cut(string(text), "## What was built\n")
+	built, _, _ = strings.Cut(built, "\n## ")
+	tested := 0
+	for _, v := range known {
+		if !v.Tested {
+			t.Errorf("%s of the built-in lock is not tested", v.Version)
+		}
+		tested++
+		if row := "| " + v.Version + " | `" + v.File + "` "; !strings.Contains(built, "\n"+row) {
+			t.Errorf("there is no row %q", row)
+		}
+	}
+	if tested == 0 {
+		t.Error("no version is known")
+	}
+	series, err := stages.AllSeries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(series) != 1 || !strings.Contains(string(text), "patches for 2.26.3 alone") {
+		t.Errorf("the page is about one series, and there are %v", series)
+	}
+}
