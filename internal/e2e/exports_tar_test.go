@@ -64,7 +64,10 @@ func testExportTar(t *testing.T, e *exports) {
 	if again := second.program("import", file).must(t); !strings.Contains(again, "Registered 0 store paths") {
 		t.Errorf("imported again:\n%s", again)
 	}
-	second.works(t, "exports-second")
+	built := strings.TrimSpace(second.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", second.proof(t, "exports-second")).must(t))
+	if got := second.shell(t, `read -r line <`+built+`; echo "$line"`).must(t); got != "exports-second\n" {
+		t.Errorf("built in the second place: %q", got)
+	}
 }
 
 func changed(data []byte, at int) []byte {
@@ -78,7 +81,7 @@ func changed(data []byte, at int) []byte {
 func (e *exports) secondPlace(t *testing.T) *place {
 	t.Helper()
 	p, files := e.p, filepath.Join(e.dir, "second")
-	for _, dir := range []string{"", "store", "var", "var/nix", "var/log", "var/log/nix", "var/bootstrap", "var/bootstrap/tmp", "var/bootstrap/home"} {
+	for _, dir := range []string{"", "store", "var", "var/nix", "var/nix/builds", "var/log", "var/log/nix", "var/bootstrap", "var/bootstrap/tmp", "var/bootstrap/home"} {
 		p.w.mkdir(t, filepath.Join(files, dir))
 	}
 	paths := strings.Fields(p.nix(t, "nix-store", "--query", "--requisites", p.native(t)).must(t))
