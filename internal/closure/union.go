@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"syscall"
 
 	"bootstrap/internal/tree"
 )
@@ -27,7 +28,8 @@ func Union(root *os.Root, store, name string, packages []string, whole bool) ([]
 	for _, p := range packages {
 		at := path.Join(path.Base(p), name)
 		n, err := follow(root, store, at)
-		if errors.Is(err, fs.ErrNotExist) {
+		// A package may be a file.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			continue
 		}
 		if err != nil {

@@ -63,15 +63,14 @@ func testExportContainer(t *testing.T, e *exports) {
 func (e *exports) podmanLoads(t *testing.T, file, name string) {
 	t.Helper()
 	lookPath(t, "podman")
-	runRoot, err := os.MkdirTemp("/tmp", "podman-") // podman takes no more than 50 characters
+	at, err := os.MkdirTemp("/var/tmp", "b-podman-") // it takes 50 characters at most
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { remove(t, runRoot) })
+	t.Cleanup(func() { remove(t, at) })
 	podman := func(args ...string) string {
-		at := filepath.Join(e.dir, "podman")
 		return e.asRoot(append([]string{
-			"podman", "--root", at + "/root", "--runroot", runRoot, "--storage-driver", "vfs",
+			"podman", "--root", at + "/root", "--runroot", at + "/run", "--storage-driver", "vfs",
 		}, args...)...).must(t)
 	}
 	loaded := podman("load", "--input", file)

@@ -64,9 +64,9 @@ func testExportTar(t *testing.T, e *exports) {
 	if again := second.program("import", file).must(t); !strings.Contains(again, "Registered 0 store paths") {
 		t.Errorf("imported again:\n%s", again)
 	}
-	built := second.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", second.proof(t, "exports-second")).must(t)
-	if got := second.shell(t, "while read -r line; do echo $line; done <"+strings.TrimSpace(built)).must(t); got != "exports-second\n" {
-		t.Errorf("built %q: %q", built, got)
+	built := strings.TrimSpace(second.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", second.proof(t, "exports-second")).must(t))
+	if got := second.shell(t, `read -r line <`+built+`; echo "$line"`).must(t); got != "exports-second\n" {
+		t.Errorf("built in the second place: %q", got)
 	}
 }
 
