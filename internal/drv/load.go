@@ -30,10 +30,8 @@ func (m *mover) load(roots []string) error {
 	}
 	// Texts are searched once all outputs of what is known so far are known; that may bring in more.
 	for {
-		for ; len(m.queue) > 0; m.queue = m.queue[1:] {
-			if err := m.read(m.queue[0]); err != nil {
-				return err
-			}
+		if err := m.readQueue(); err != nil {
+			return err
 		}
 		if m.searched == len(m.order) {
 			return nil
@@ -52,6 +50,15 @@ func (m *mover) want(base string) {
 		m.nodes[base] = nil
 		m.queue = append(m.queue, base)
 	}
+}
+
+func (m *mover) readQueue() error {
+	for ; len(m.queue) > 0; m.queue = m.queue[1:] {
+		if err := m.read(m.queue[0]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // read parses a .drv file, proves that its path is the one its text gives, and asks for what it depends on.
@@ -137,6 +144,9 @@ func (m *mover) search(n *node) error {
 // named returns the bases of what a text names: .drv files, makers of outputs, sources.
 // own are hash parts that the text's owner computes itself.
 func (m *mover) named(what string, where place, text string, own map[string]bool) (deps []string, err error) {
+	if err := m.discover(text); err != nil {
+		return nil, err
+	}
 	var covered []int // where a store directory stands before a known hash part
 	prefix := string(m.from) + "/"
 	eachHash(text, func(at int) bool {
@@ -147,7 +157,7 @@ func (m *mover) named(what string, where place, text string, own map[string]bool
 		inStore := strings.HasSuffix(text[:at], prefix)
 		dep, ok := "", own[hash]
 		if !ok {
-			dep, ok, err = m.owner(hash, inStore && strings.HasPrefix(text[at+HashLen:], "-"))
+			dep, ok, err = m.owner(hash)
 		}
 		switch {
 		case err != nil:
@@ -175,8 +185,24 @@ func (m *mover) named(what string, where place, text string, own map[string]bool
 	return deps, m.bare(what, where, text, covered)
 }
 
-// owner finds whom a hash part belongs to. The store is asked only if it stands where a store path is.
-func (m *mover) owner(hash string, isPath bool) (dep string, ok bool, err error) {
+// discover reads the .drv files that a text names and that were not known: their outputs may be named there too.
+func (m *mover) discover(text string) (err error) {
+	eachHash(text, func(at int) bool {
+		if err == nil {
+			_, _, err = m.owner(text[at : at+HashLen])
+		}
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	return m.readQueue()
+}
+
+// owner finds whom a hash part belongs to: a maker of an output, or a source or .drv file of the store, which is
+// then read too. A hash part that stands without the store directory, of an output that was not built and that
+// no derivation of the closure makes, looks like any other text, and stays.
+func (m *mover) owner(hash string) (dep string, ok bool, err error) {
 	if makers := m.makers[hash]; len(makers) > 0 {
 		// A fixed output is known beforehand, and has many makers, of which some may come later.
 		if m.nodes[makers[0]].early {
@@ -186,9 +212,6 @@ func (m *mover) owner(hash string, isPath bool) (dep string, ok bool, err error)
 	}
 	if base, ok := m.hashes[hash]; ok {
 		return base, true, nil
-	}
-	if !isPath {
-		return "", false, nil
 	}
 	base, err := m.store.Find(hash)
 	if err != nil || base == "" {
@@ -258,7 +281,7 @@ func (m *mover) sortedByHash(n *node) error {
 	what := string(m.from) + "/" + n.base
 	check := func(where, name string) (err error) {
 		eachHash(name, func(at int) bool {
-			if _, ok, e := m.owner(name[at:at+HashLen], false); e != nil || ok {
+			if _, ok, e := m.owner(name[at : at+HashLen]); e != nil || ok {
 				err = errors.Join(e, refuse(what, KeyedByHash, "%s %q", where, name))
 			}
 			return err != nil

@@ -77,6 +77,12 @@ func (m *mover) text(base string, file []byte, sum Sum) error {
 	if !ok {
 		return refuse(what, Unproven, "its path follows neither from its content nor from that and what it names")
 	}
+	if err := m.load(nil); err != nil { // .drv files that only this text names
+		return err
+	}
+	if err := m.fixedFirst(); err != nil {
+		return err
+	}
 	for _, dep := range deps {
 		if err := m.visit(dep); err != nil {
 			return err

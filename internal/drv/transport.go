@@ -170,9 +170,6 @@ func (m *mover) visit(base string) error {
 		return m.visitSource(base)
 	}
 	n := m.nodes[base]
-	if n == nil { // found in a source's text
-		return m.late(base)
-	}
 	switch n.state {
 	case finished:
 		return nil
@@ -191,18 +188,6 @@ func (m *mover) visit(base string) error {
 	n.state = finished
 	m.done = append(m.done, base)
 	return nil
-}
-
-// late reads a .drv file that only a source's text names.
-func (m *mover) late(base string) error {
-	m.want(base)
-	if err := m.load(nil); err != nil {
-		return err
-	}
-	if err := m.fixedFirst(); err != nil {
-		return err
-	}
-	return m.visit(base)
 }
 
 func (m *mover) visitSource(base string) error {
