@@ -129,7 +129,7 @@ func randomExpression(seed uint64, n int) string {
 	ways := []string{
 		`"${%s}"`, `"a ${%s}-more\n\t\"b\""`, `discard "${%s}"`, `%s.drvPath`, `discard %s.drvPath`, `source %s.drvPath`,
 		`baseNameOf (toString %s)`, `builtins.substring 0 32 (baseNameOf (discard (toString %s)))`,
-		`builtins.toFile "text" "see ${builtins.toFile "inner" (discard "${%[1]s}")}"`,
+		`builtins.toFile "text" "see ${builtins.toFile "inner" (discard "${%s}")}"`,
 		`"-L${%s}/lib -L${builtins.storeDir} ${builtins.storeDir}/x"`, `[ %s 1 true ]`,
 	}
 	for i := range n {
@@ -162,7 +162,7 @@ func randomExpression(seed uint64, n int) string {
 			b.WriteString("    self = placeholder \"out\";\n")
 		}
 		for j := range r.IntN(4) * min(i, 1) {
-			fmt.Fprintf(&b, "    v%d = "+ways[r.IntN(len(ways))]+";\n", j, fmt.Sprintf("d%d", r.IntN(i)))
+			fmt.Fprintf(&b, "    v%d = %s;\n", j, strings.ReplaceAll(ways[r.IntN(len(ways))], "%s", fmt.Sprintf("d%d", r.IntN(i))))
 		}
 		b.WriteString("  };\n")
 	}
