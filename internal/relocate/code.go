@@ -273,7 +273,7 @@ func (k *code) tail(c *content, at int, p piece) {
 	}
 	where, n := 0, 0
 	for i := at + window + 1; i < at+window+reach && i+pieceLen <= len(c.buf); i++ {
-		if string(c.buf[i:i+pieceLen]) == path.fromFull[next:next+pieceLen] && immediate32(c.buf, i) {
+		if string(c.buf[i:i+pieceLen]) == path.fromFull[next:next+pieceLen] && immediate32(c.buf, i) && !k.movabs(c.buf, i) {
 			where = i
 			n++
 		}

@@ -106,11 +106,8 @@ func (c *content) advance(last bool) error {
 
 // rewrite replaces what begins in [from, to) of the buffer.
 func (c *content) rewrite(from, to int) {
-	c.m.scan(c.buf, from, to, func(h hit) {
+	c.m.scan(c.buf, from, int(c.taken-c.base), to, func(h hit) {
 		if h.kind == hitHash {
-			if c.base+int64(h.at) < c.taken {
-				return
-			}
 			c.taken = c.base + int64(h.at+h.n)
 		}
 		c.take(h, h.at, Plain, func(to string) { copy(c.buf[h.at:], to) })
@@ -136,12 +133,10 @@ func (c *content) rewriteWide(from, to int) {
 		for n < run.n && run.at+n*run.stride < to {
 			n++
 		}
-		c.m.scan(c.letters, 0, n, func(h hit) {
+		hashes := int(c.wide-c.base-int64(run.at)+int64(run.stride)-1) / run.stride
+		c.m.scan(c.letters, 0, hashes, n, func(h hit) {
 			place := run.at + h.at*run.stride
 			if h.kind == hitHash {
-				if c.base+int64(place) < c.wide {
-					return
-				}
 				c.wide = c.base + int64(place+h.n*run.stride)
 			}
 			c.take(h, place, Wide, func(to string) {

@@ -132,7 +132,7 @@ func (s *inspector) plain(r io.Reader, name string) error {
 
 // label looks at a member's name.
 func (s *inspector) label(text, name string) error {
-	s.m.scan([]byte(text), 0, len(text), func(h hit) {
+	s.m.each([]byte(text), func(h hit) {
 		s.found(h.kind != hitWord && h.kind != hitForeign, name+" "+text)
 	})
 	return s.done()

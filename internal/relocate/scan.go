@@ -43,13 +43,17 @@ type hit struct {
 	path int32  // of a hash part
 }
 
-// scan calls f for every hit in b that begins in [from, to). It looks behind to, as far as b goes.
-// Directories come first, then hash parts from left to right, which do not overlap.
-func (m *Map) scan(b []byte, from, to int, f func(hit)) {
+// scan calls f for every hit in b that begins in [from, to); hash parts begin behind hashes only.
+// It looks behind to, as far as b goes. Directories come first, then hash parts from left to right,
+// which do not overlap.
+func (m *Map) scan(b []byte, from, hashes, to int, f func(hit)) {
 	m.scanDirs(b, from, to, f)
 	m.scanSpelled(b, from, to, f)
-	m.scanHashes(b, from, to, f)
+	m.scanHashes(b, max(from, hashes), to, f)
 }
+
+// each does so for a text as a whole.
+func (m *Map) each(b []byte, f func(hit)) { m.scan(b, 0, 0, len(b), f) }
 
 func (m *Map) scanDirs(b []byte, from, to int, f func(hit)) {
 	if len(m.common) < 4 { // nothing to look for at once
@@ -171,7 +175,7 @@ func hasPrefix(b []byte, s string) bool { return len(b) >= len(s) && string(b[:l
 
 // replaceString replaces everything in a short text, and says how often.
 func (m *Map) replaceString(b []byte) (hits []hit) {
-	m.scan(b, 0, len(b), func(h hit) {
+	m.each(b, func(h hit) {
 		hits = append(hits, h)
 		if h.to != "" {
 			copy(b[h.at:], h.to)

@@ -114,7 +114,7 @@ func (c *content) decode(digits []byte, at int) {
 			text = append(text, d[0]<<2|d[1]>>4)
 		}
 		found := false
-		c.m.scan(text, 0, len(text), func(h hit) {
+		c.m.each(text, func(h hit) {
 			found = found || h.kind != hitWord && h.kind != hitForeign
 		})
 		if found || c.m.wideIn(text) {
@@ -134,7 +134,7 @@ func (m *Map) wideIn(b []byte) (found bool) {
 			return found
 		}
 		text := run.narrow(nil, b)
-		m.scan(text, 0, len(text), func(h hit) { found = found || h.kind != hitWord && h.kind != hitForeign })
+		m.each(text, func(h hit) { found = found || h.kind != hitWord && h.kind != hitForeign })
 		at = max(run.end(), at+8)
 	}
 }
