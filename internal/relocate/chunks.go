@@ -10,7 +10,7 @@ const window = 8
 // enough is how many characters of a hash part make a window strong: it cannot stand anywhere by chance.
 const enough = 5
 
-// piece says which part of which path a window is: eight bytes from an offset on.
+// piece says which part of which path a window is: the bytes from an offset on.
 type piece struct {
 	path   int32 // below zero for a directory alone: -1 is the store
 	offset int32
@@ -18,57 +18,101 @@ type piece struct {
 
 // chunkTable has the windows of all paths.
 type chunkTable struct {
+	end    int // of the hash part in a path
 	strong map[uint64]piece
-	// twice are strong windows of several paths: which one is meant cannot be told.
-	twice map[uint64]bool
-	weak  map[uint64][]piece // with fewer characters of the hash part, or none
-	sieve []uint64           // a bit for each strong window
-	hash  int                // offset of the hash part in a path
+	twice  map[uint64]bool    // strong windows of several paths: which one is meant cannot be told
+	weak   map[uint64][]piece // with fewer characters of the hash part, or none
+	short  map[uint64][]piece // weak ones that are cut by the end of the path; the first byte is their length
+	last   map[uint32][]int32 // the last characters of a hash part in four bytes, and of which paths
+	sieves [2]sieve           // of strong and of weak windows
+	lasts  sieve
+}
+
+// sieve says quickly that something is not in a set.
+type sieve []uint64
+
+func newSieve(n int) sieve {
+	size := 1 << 12
+	for size < 32*n {
+		size *= 2
+	}
+	return make(sieve, size/64)
+}
+
+func (s sieve) slot(w uint64) (word uint64, bit uint) {
+	h := (w * 0x9e3779b97f4a7c15) >> 32 & (uint64(len(s))*64 - 1)
+	return h / 64, uint(h % 64)
+}
+
+func (s sieve) add(w uint64) {
+	word, bit := s.slot(w)
+	s[word] |= 1 << bit
+}
+
+func (s sieve) has(w uint64) bool {
+	word, bit := s.slot(w)
+	return s[word]&(1<<bit) != 0
 }
 
 func load64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+func load32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+// cut is the key of a window of which only n bytes count.
+func cut(w uint64, n int) uint64 { return w&(1<<(8*n)-1)<<8 | uint64(n) }
 
 func newChunkTable(m *Map) chunkTable {
-	hash := len(m.dirs[0].from) + 1
-	t := chunkTable{strong: map[uint64]piece{}, twice: map[uint64]bool{}, weak: map[uint64][]piece{}, hash: hash}
-	size := 1 << 12
-	for size < 32*hashLen*len(m.paths) {
-		size *= 2
+	t := chunkTable{
+		end:    len(m.dirs[0].from) + 1 + hashLen,
+		strong: map[uint64]piece{}, twice: map[uint64]bool{}, weak: map[uint64][]piece{},
+		short: map[uint64][]piece{}, last: map[uint32][]int32{},
+		sieves: [2]sieve{newSieve(hashLen * len(m.paths)), newSieve(16 * len(m.paths))},
+		lasts:  newSieve(4 * len(m.paths)),
 	}
-	t.sieve = make([]uint64, size/64)
 	for i, d := range m.dirs {
-		text := []byte(d.from)
-		for k := 0; k+window <= len(text); k++ {
-			w := load64(text[k:])
-			t.weak[w] = append(t.weak[w], piece{int32(-1 - i), int32(k)})
+		for k := 0; k+window <= len(d.from); k++ {
+			t.addWeak([]byte(d.from[k:]), piece{int32(-1 - i), int32(k)})
 		}
 	}
-	if text := []byte(m.dirs[0].from + "/"); len(text) >= window {
-		w := load64(text[len(text)-window:])
-		t.weak[w] = append(t.weak[w], piece{-1, int32(len(text) - window)})
-	}
+	store := m.dirs[0].from + "/"
+	t.addWeak([]byte(store[len(store)-window:]), piece{-1, int32(len(store) - window)})
 	for i, p := range m.paths {
-		text := []byte(p.fromFull)
-		for k := max(0, hash-window+1); k+window <= len(text) && k < hash+hashLen; k++ {
-			w := load64(text[k:])
-			if inHash := min(k+window, hash+hashLen) - max(k, hash); inHash < enough {
-				t.weak[w] = append(t.weak[w], piece{int32(i), int32(k)})
-				continue
-			}
-			if _, ok := t.strong[w]; ok {
-				t.twice[w] = true
-			}
-			t.strong[w] = piece{int32(i), int32(k)}
-			s := t.slot(w)
-			t.sieve[s/64] |= 1 << (s % 64)
-		}
+		t.addPath(int32(i), []byte(p.fromFull))
 	}
 	return t
 }
 
-// slot is the bit that a window has in the sieve.
-func (t *chunkTable) slot(w uint64) uint64 {
-	return (w * 0x9e3779b97f4a7c15) >> 40 % (uint64(len(t.sieve)) * 64)
+func (t *chunkTable) addWeak(text []byte, p piece) {
+	w := load64(text)
+	t.weak[w] = append(t.weak[w], p)
+	t.sieves[1].add(w)
+}
+
+func (t *chunkTable) addPath(path int32, text []byte) {
+	hash := t.end - hashLen
+	for k := hash - window + 1; k < t.end; k++ {
+		p := piece{path, int32(k)}
+		inHash := min(k+window, t.end) - max(k, hash)
+		switch {
+		case k+window > len(text): // the name is short
+			var b [window]byte
+			n := copy(b[:], text[k:])
+			t.short[cut(load64(b[:]), n)] = append(t.short[cut(load64(b[:]), n)], p)
+		case inHash < enough:
+			t.addWeak(text[k:], p)
+		default:
+			w := load64(text[k:])
+			if _, ok := t.strong[w]; ok {
+				t.twice[w] = true
+			}
+			t.strong[w] = p
+			t.sieves[0].add(w)
+		}
+	}
+	for k := t.end - 4; k < t.end && k+4 <= len(text); k++ {
+		w := load32(text[k:])
+		t.last[w] = append(t.last[w], path)
+		t.lasts.add(uint64(w))
+	}
 }
 
 // next returns the first strong window in b that begins in [from, to).
@@ -84,8 +128,7 @@ func (t *chunkTable) next(b []byte, from, to int) (at int, p piece, ok bool) {
 			at++
 			continue
 		}
-		w := load64(b[at:])
-		if s := t.slot(w); t.sieve[s/64]&(1<<(s%64)) != 0 {
+		if w := load64(b[at:]); t.sieves[0].has(w) {
 			if p, ok := t.strong[w]; ok {
 				return at, p, true
 			}
@@ -93,4 +136,19 @@ func (t *chunkTable) next(b []byte, from, to int) (at int, p piece, ok bool) {
 		at++
 	}
 	return 0, piece{}, false
+}
+
+// weakAt returns what the eight bytes b begin with may be, of windows that are weak.
+func (t *chunkTable) weakAt(b []byte) []piece {
+	w := load64(b)
+	var found []piece
+	if t.sieves[1].has(w) {
+		found = t.weak[w]
+	}
+	if len(t.short) > 0 {
+		for n := 3; n < window; n++ {
+			found = append(found[:len(found):len(found)], t.short[cut(w, n)]...)
+		}
+	}
+	return found
 }

@@ -1,7 +1,7 @@
 package relocate
 
 import (
-	"cmp"
+	"bytes"
 	"fmt"
 	"slices"
 )
@@ -14,33 +14,23 @@ type run struct {
 	at    int64 // in the stream
 	n     int
 	piece // where in the path it begins
-	// immediate says that it is an operand of eight bytes.
-	immediate bool
-}
-
-// group are immediate operands of one path near each other.
-type group struct {
-	path        int32
-	first, last int64
-	mask        coverage
-}
-
-// covered is one operand that was repaired.
-type covered struct {
-	path   int32
-	at     int64
-	offset int
-	n      int
+	// operand says that it is an immediate operand of eight bytes.
+	operand bool
 }
 
 // coverage has a bit for each byte of a path up to the end of its hash part.
 type coverage [2]uint64
+
+// maxDir is the length of the longest directory whose paths have their hash part within a coverage.
+const maxDir = 128 - hashLen - 1 - window
 
 func (c *coverage) add(from, to int) {
 	for i := max(0, from); i < to && i < 128; i++ {
 		c[i/64] |= 1 << (i % 64)
 	}
 }
+
+func (c coverage) has(i int) bool { return c[i/64]&(1<<(i%64)) != 0 }
 
 func (c coverage) all(n int) bool {
 	for i := range n {
@@ -51,41 +41,37 @@ func (c coverage) all(n int) bool {
 	return true
 }
 
-func (c coverage) has(i int) bool { return c[i/64]&(1<<(i%64)) != 0 }
-
 // code repairs pieces of paths in one file of machine code.
 type code struct {
 	t       *chunkTable
 	runs    []run // strong ones, some behind and some ahead
 	found   int64 // up to here strong ones were looked for
-	covers  []covered
-	open    map[int32]*group // one of each path, whose operands go on perhaps
-	closed  map[groupKey]int64
+	groups  groups
 	consts  map[int32]*coverage // constants, which several texts may share
+	faint   map[int32]int64     // constants that are part of a path perhaps, and where
+	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
 	machine machine
 }
 
-// groupKey makes equal groups count once.
-type groupKey struct {
-	path int32
-	mask coverage
-}
-
 func newCode(t *chunkTable) *code {
-	return &code{t: t, open: map[int32]*group{}, closed: map[groupKey]int64{}, consts: map[int32]*coverage{}}
+	return &code{
+		t: t, groups: groups{open: map[int32]*group{}, closed: map[groupKey]int64{}},
+		consts: map[int32]*coverage{}, faint: map[int32]int64{}, lasts: map[int32]int64{},
+	}
 }
 
 // repair handles what begins in [from, to) of the buffer.
 func (k *code) repair(c *content, from, to int) {
 	k.machine.look(c, from, to)
 	k.find(c, from, min(len(c.buf), to+2*near))
-	for i := range k.runs {
-		if r := &k.runs[i]; r.at >= c.base+int64(from) && r.at < c.base+int64(to) {
+	for _, r := range k.runs {
+		if r.at >= c.base+int64(from) && r.at < c.base+int64(to) {
 			k.whole(c, r)
 		}
 	}
 	k.operands(c, from, to)
-	k.gather(c.base + int64(to))
+	k.constants(c, from, to)
+	k.groups.gather(c.base + int64(to))
 	k.runs = slices.DeleteFunc(k.runs, func(r run) bool { return r.at < c.base+int64(to)-2*near })
 }
 
@@ -98,13 +84,13 @@ func (k *code) find(c *content, from, to int) {
 			break
 		}
 		if k.t.twice[load64(c.buf[i:])] {
-			c.note(Finding{Refused, Split, c.file, c.base + int64(i), "two paths have the same piece"})
+			k.refuse(c, c.base+int64(i), "two paths have the same piece")
 			at = i + window
 			continue
 		}
 		path := c.m.paths[p.path].fromFull
 		first, last := i, i+window
-		for first > 0 && int(p.offset) > 0 && c.buf[first-1] == path[p.offset-1] && !k.movabs(c.buf, first) {
+		for first > 0 && p.offset > 0 && c.buf[first-1] == path[p.offset-1] && !movabs(c.buf, first) {
 			first--
 			p.offset--
 		}
@@ -112,288 +98,134 @@ func (k *code) find(c *content, from, to int) {
 			last++
 		}
 		r := run{at: c.base + int64(first), n: last - first, piece: p}
-		if k.movabs(c.buf, first) {
-			r.n, r.immediate = window, true
+		if movabs(c.buf, first) {
+			r.n, r.operand = window, true
 		}
 		k.runs = append(k.runs, r)
-		at = first + r.n
+		at = max(i+1, first+r.n)
 	}
 	k.found = max(k.found, c.base+int64(to))
 }
 
-// movabs says whether the bytes in front of a place are an instruction of x86-64 that has eight bytes behind it:
-// REX.W B8+r, volume 2 of Intel's manual, MOV.
-func (k *code) movabs(b []byte, at int) bool {
-	return at >= 2 && b[at-1]&0xf8 == 0xb8 && b[at-2]&0xf8 == 0x48
+func (k *code) refuse(c *content, at int64, format string, args ...any) {
+	c.note(Finding{Refused, Split, c.file, at, fmt.Sprintf(format, args...)})
 }
 
 // whole repairs a stretch whose ends are known, or refuses it.
-func (k *code) whole(c *content, r *run) {
-	first, n := int(r.at-c.base), r.n
-	switch {
-	case r.immediate:
-		k.put(c, first, n, r.piece)
-		k.cover(r.path, r.at, int(r.offset), n)
+func (k *code) whole(c *content, r run) {
+	if r.operand {
+		k.put(c, int(r.at-c.base), r.n, r.piece)
+		k.groups.add(r.path, r.at, int(r.offset), r.n)
 		return
-	case n%window != 0:
-		// A byte behind a constant may go on with the path by chance: only blocks that are aligned are constants.
-		skip := int(-r.at & 15)
-		if n-skip < 16 {
-			c.note(Finding{Refused, Split, c.file, r.at, fmt.Sprintf("%d bytes of %s", n, c.m.paths[r.path].from)})
-			return
-		}
-		first, n = first+skip, (n-skip)&^15
-		r.offset += int32(skip)
 	}
-	k.put(c, first, n, r.piece)
-	if k.consts[r.path] == nil {
-		k.consts[r.path] = &coverage{}
+	// A byte beside a constant may go on with the path by chance: where the constant begins and ends is known
+	// by its length, by its place, or because the path ends there.
+	const chance = 2
+	skip := int((k.machine.origin(r.at) - r.at) & 15)
+	rest := r.n - skip
+	pathEnds := int(r.offset)+r.n == len(c.m.paths[r.path].fromFull)
+	switch {
+	case r.n%window == 0:
+		skip, rest = 0, r.n
+	case skip <= chance && pathEnds && rest > 0:
+	case skip <= chance && rest >= 16 && rest%16 <= chance:
+		rest &^= 15
+	default:
+		k.refuse(c, r.at, "%d bytes of %s", r.n, c.m.paths[r.path].from)
+		return
 	}
-	k.consts[r.path].add(int(r.offset), int(r.offset)+n)
+	r.offset += int32(skip)
+	k.put(c, int(r.at-c.base)+skip, rest, r.piece)
+	k.cover(r.path, int(r.offset), rest)
+}
+
+// cover notes a constant.
+func (k *code) cover(path int32, offset, n int) {
+	if k.consts[path] == nil {
+		k.consts[path] = &coverage{}
+	}
+	k.consts[path].add(offset, offset+n)
 }
 
 // put writes the target's piece.
 func (k *code) put(c *content, at, n int, p piece) {
-	var to string
+	to, what := "", ""
 	if p.path >= 0 {
-		to = c.m.paths[p.path].toFull
+		to, what = c.m.paths[p.path].toFull, c.m.paths[p.path].from
 	} else {
-		to = c.m.dirs[-1-p.path].to
+		to, what = c.m.dirs[-1-p.path].to, c.m.dirs[-1-p.path].from
 	}
-	copy(c.buf[at:at+n], to[p.offset:])
+	n = copy(c.buf[at:at+n], to[p.offset:])
 	c.changed = true
 	c.hits++
-	f := Finding{Repaired, Split, c.file, c.base + int64(at), fmt.Sprintf("%d bytes", n)}
-	if p.path >= 0 {
-		f.Detail += " of " + c.m.paths[p.path].from
-	}
-	c.note(f)
+	c.note(Finding{Repaired, Split, c.file, c.base + int64(at), fmt.Sprintf("%d bytes of %s", n, what)})
 }
 
-// cover records an operand.
-func (k *code) cover(path int32, at int64, offset, n int) {
-	if path >= 0 {
-		k.covers = append(k.covers, covered{path, at, offset, n})
+// constants looks at what is where constants of sixteen bytes are, for the ends of paths and for directories.
+// The members of an archive are at every second byte.
+func (k *code) constants(c *content, from, to int) {
+	step := 16
+	if len(k.machine.origins) > 0 && k.machine.origins[0] != 0 {
+		step = 2
 	}
-}
-
-// gather puts operands before a place into groups.
-func (k *code) gather(to int64) {
-	slices.SortFunc(k.covers, func(a, b covered) int { return cmp.Compare(a.at, b.at) })
-	n := 0
-	for ; n < len(k.covers) && k.covers[n].at < to; n++ {
-		v := k.covers[n]
-		g := k.open[v.path]
-		if g == nil || v.at-g.last > near {
-			k.close(g)
-			g = &group{path: v.path, first: v.at}
-			k.open[v.path] = g
+	at := from + int(-(c.base+int64(from))&int64(step-1))
+	for ; at < to && at+16 <= len(c.buf); at += step {
+		if movabs(c.buf, at) {
+			continue
 		}
-		g.last = v.at
-		g.mask.add(v.offset, v.offset+v.n)
+		for _, p := range k.weakAt(c.buf[at:]) {
+			if p.path < 0 {
+				k.constantDir(c, at, p)
+			} else if inHash := k.t.end - int(p.offset); inHash <= enough {
+				k.faint[p.path] = c.base + int64(at)
+			}
+		}
 	}
-	k.covers = slices.Delete(k.covers, 0, n)
 }
 
-func (k *code) close(g *group) {
-	if g == nil {
+// weakAt leaves out what cannot be the end of a path.
+func (k *code) weakAt(b []byte) []piece {
+	if k.t.sieves[1].has(load64(b)) || isBase32[b[0]] && bytes.IndexByte(b[1:window], '-') >= 0 {
+		return k.t.weakAt(b)
+	}
+	return nil
+}
+
+// constantDir refuses a constant that is part of a directory, unless the directory is there as a whole:
+// then it is a text that was left.
+func (k *code) constantDir(c *content, at int, p piece) {
+	dir := c.m.dirs[-1-p.path].from
+	part := dir[p.offset:min(len(dir), int(p.offset)+16)]
+	if !hasPrefix(c.buf[at:], part) || len(dir) < 16 {
 		return
 	}
-	if key := (groupKey{g.path, g.mask}); len(k.closed) < maxFindings {
-		if _, ok := k.closed[key]; !ok {
-			k.closed[key] = g.first
-		}
-	}
-}
-
-// operands repairs the operands of eight bytes that are weak alone, and what follows the last of them.
-func (k *code) operands(c *content, from, to int) {
-	for at := max(from, 2); at < min(to, len(c.buf)-window+1); at++ {
-		if !k.movabs(c.buf, at) {
-			continue
-		}
-		pos := c.base + int64(at)
-		for i := range k.runs {
-			if r := &k.runs[i]; r.immediate && r.at == pos {
-				k.tail(c, at, r.piece)
-			}
-		}
-		pieces := k.t.weak[load64(c.buf[at:])]
-		if len(pieces) == 0 {
-			continue
-		}
-		p, ok, clash := k.resolve(c, pos, pieces)
-		switch {
-		case clash:
-			c.note(Finding{Refused, Split, c.file, pos, "an operand that may belong to several paths"})
-		case ok:
-			k.put(c, at, window, p)
-			k.cover(p.path, pos, int(p.offset), window)
-			k.tail(c, at, p)
-		case !k.directory(c, at, pieces):
-			c.note(Finding{Refused, Split, c.file, pos, fmt.Sprintf("an operand %q", c.buf[at:at+window])})
-		}
-	}
-}
-
-// resolve says which path an operand belongs to: one that has a strong piece near it.
-func (k *code) resolve(c *content, pos int64, pieces []piece) (p piece, ok, clash bool) {
-	var text string
-	for _, r := range k.runs {
-		if r.at < pos-near || r.at > pos+near {
-			continue
-		}
-		for _, q := range pieces {
-			if q.path != r.path && q.path != -1 {
-				continue
-			}
-			// Pieces of the directory alone are the same for all paths.
-			q.path = r.path
-			if int(q.offset)+window > len(c.m.paths[q.path].fromFull) ||
-				c.m.paths[q.path].fromFull[q.offset:q.offset+window] != string(c.buf[pos-c.base:pos-c.base+window]) {
-				continue
-			}
-			target := c.m.paths[q.path].toFull[q.offset : q.offset+window]
-			if ok && target != text {
-				return piece{}, false, true
-			}
-			p, ok, text = q, true, target
-		}
-	}
-	return p, ok, false
-}
-
-// tail repairs an operand of four bytes that goes on where one of eight ended.
-func (k *code) tail(c *content, at int, p piece) {
-	const pieceLen, reach = 4, 24
-	path := c.m.paths[p.path]
-	next := int(p.offset) + window
-	if next >= k.t.hash+hashLen || next+pieceLen > len(path.fromFull) {
+	if start := at - int(p.offset); start >= 0 && hasPrefix(c.buf[start:], dir) {
 		return
 	}
-	where, n := 0, 0
-	for i := at + window + 1; i < at+window+reach && i+pieceLen <= len(c.buf); i++ {
-		if string(c.buf[i:i+pieceLen]) == path.fromFull[next:next+pieceLen] && immediate32(c.buf, i) && !k.movabs(c.buf, i) {
-			where = i
-			n++
-		}
-	}
-	if n == 1 {
-		q := piece{p.path, int32(next)}
-		k.put(c, where, pieceLen, q)
-		k.cover(p.path, c.base+int64(where), next, pieceLen)
-	}
-}
-
-// immediate32 says whether an operand of four bytes can be at a place: MOV or CMP with a memory operand of up to
-// eight bytes, MOV or CMP with a register.
-func immediate32(b []byte, at int) bool {
-	for back := 1; back <= 7 && back <= at; back++ {
-		switch op := b[at-back]; {
-		case op == 0xc7 && back >= 2, op == 0x81 && back >= 2, op == 0x3d && back == 1, op&0xf8 == 0xb8 && back == 1:
-			return true
-		}
-	}
-	return false
-}
-
-// directory repairs the operands of a directory alone, if all of it is there: operands of eight bytes that may
-// overlap, and what remains within one operand behind them.
-func (k *code) directory(c *content, at int, pieces []piece) bool {
-	const reach = 64
-	for _, p := range pieces {
-		if p.path >= 0 {
-			continue
-		}
-		d := c.m.dirs[-1-p.path]
-		places := map[int]int{} // offset in the directory, and where
-		var mask coverage
-		for i := at; i < at+reach && i+window <= len(c.buf); i++ {
-			if !k.movabs(c.buf, i) {
-				continue
-			}
-			for j := 0; j+window <= len(d.from); j++ {
-				if string(c.buf[i:i+window]) == d.from[j:j+window] {
-					places[j] = i
-					mask.add(j, j+window)
-				}
-			}
-		}
-		done := 0
-		for done < len(d.from) && mask.has(done) {
-			done++
-		}
-		where, ok := k.rest(c, at, d.from[done:])
-		if !ok {
-			continue
-		}
-		for j, i := range places {
-			k.put(c, i, window, piece{p.path, int32(j)})
-		}
-		if done < len(d.from) {
-			k.put(c, where, len(d.from)-done, piece{p.path, int32(done)})
-		}
-		return true
-	}
-	return false
-}
-
-// rest finds the last few bytes of a directory, which must be in one place behind the operand.
-func (k *code) rest(c *content, at int, text string) (where int, ok bool) {
-	if text == "" {
-		return 0, true
-	}
-	const reach = 24
-	n := 0
-	for i := at + window + 1; i < at+window+reach && i+len(text) <= len(c.buf); i++ {
-		if hasPrefix(c.buf[i:], text) && immediate32(c.buf, i) {
-			where = i
-			n++
-		}
-	}
-	return where, n == 1 && len(text) < window && len(text) > 1
+	k.refuse(c, c.base+int64(at), "a constant %q", part)
 }
 
 // finish refuses paths of which a piece was not found.
 func (k *code) finish(c *content) {
-	k.gather(c.base + int64(len(c.buf)) + 1<<62)
-	for _, g := range k.open {
-		k.close(g)
-	}
-	grouped := map[int32]bool{}
-	for key, first := range k.closed {
-		grouped[key.path] = true
-		if !k.complete(key) {
-			c.note(Finding{Refused, Split, c.file, first, "some pieces of " + c.m.paths[key.path].from + " were not found"})
+	grouped := k.groups.finish(func(key groupKey, at int64) {
+		if !key.complete(k.t.end, k.consts[key.path]) {
+			k.refuse(c, at, "some pieces of %s were not found", c.m.paths[key.path].from)
 		}
+	})
+	if len(k.groups.closed) >= maxGroups {
+		k.refuse(c, -1, "more split paths than are followed")
 	}
 	for path, mask := range k.consts {
-		if !grouped[path] && !mask.all(k.t.hash+hashLen) {
-			c.note(Finding{Refused, Split, c.file, -1, "some constants of " + c.m.paths[path].from + " were not found"})
+		name := c.m.paths[path].from
+		if !grouped[path] && !mask.all(k.t.end) {
+			k.refuse(c, -1, "some constants of %s were not found", name)
 		}
-	}
-	if len(k.closed) == maxFindings {
-		c.note(Finding{Refused, Split, c.file, -1, "more split paths than are followed"})
+		if at, ok := k.faint[path]; ok {
+			k.refuse(c, at, "a constant that may be the end of %s", name)
+		}
+		if at, ok := k.lasts[path]; ok {
+			k.refuse(c, at, "an operand that may be the end of %s", name)
+		}
 	}
 	k.machine.finish(c)
-}
-
-// complete says whether a group is the end of a path, and constants are what is before it.
-func (k *code) complete(key groupKey) bool {
-	end := k.t.hash + hashLen
-	begin := 0
-	for begin < end && !key.mask.has(begin) {
-		begin++
-	}
-	for i := begin; i < end; i++ {
-		if !key.mask.has(i) {
-			return false
-		}
-	}
-	for i := range begin {
-		if k.consts[key.path] == nil || !k.consts[key.path].has(i) {
-			return false
-		}
-	}
-	return begin < end
 }

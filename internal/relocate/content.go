@@ -164,6 +164,9 @@ func (c *content) take(h hit, at int, how Hazard, put func(to string)) {
 		f.Verdict, f.Hazard = Left, Foreign
 	case hitWord:
 		f.Verdict, f.Hazard = Left, LongerWord
+		if c.code != nil { // where texts may follow each other without an end, as Go and Rust have them
+			f.Verdict = Refused
+		}
 	case hitSpelled:
 		f.Hazard = Escaped
 		if h.to == "" {

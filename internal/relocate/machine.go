@@ -12,7 +12,12 @@ type machine struct {
 	arm   bool
 	regs  [32]uint64
 	other uint16
+	// origins is where ELF headers are, of members too: constants are aligned as seen from there.
+	origins []int64
 }
+
+// maxOrigins is more than there can be in what is looked at together.
+const maxOrigins = bufSize / 64
 
 const (
 	machineX86 = 62
@@ -34,6 +39,7 @@ func (k *machine) look(c *content, from, to int) {
 		if c.buf[at+5] == 2 { // most significant byte first
 			m = binary.BigEndian.Uint16(c.buf[at+18:])
 		}
+		k.origins = append(k.origins[max(0, len(k.origins)-maxOrigins):], c.base+int64(at))
 		switch {
 		case m == machineARM:
 			k.arm = true
@@ -47,6 +53,16 @@ func (k *machine) look(c *content, from, to int) {
 	for at := from + int(-(c.base+int64(from))&1); at < to && at+4 <= len(c.buf); at += 2 {
 		k.step(c, at)
 	}
+}
+
+// origin returns the beginning of the ELF file that a place is in.
+func (k *machine) origin(at int64) int64 {
+	for i := len(k.origins) - 1; i >= 0; i-- {
+		if k.origins[i] <= at {
+			return k.origins[i]
+		}
+	}
+	return 0
 }
 
 // step follows MOVZ and MOVK, which put sixteen bits each into a register.

@@ -109,6 +109,9 @@ func fill(d Dir, shorter bool) (dir, error) {
 	if len(d.From) < minDir {
 		return dir{}, fmt.Errorf("relocate: %s has %d bytes; less than %d occur inside other words", d.From, len(d.From), minDir)
 	}
+	if len(d.From) > maxDir {
+		return dir{}, fmt.Errorf("relocate: %s has %d bytes, with %d allowed", d.From, len(d.From), maxDir)
+	}
 	least := len(d.From)
 	if shorter {
 		least = 2
