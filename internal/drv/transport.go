@@ -29,7 +29,8 @@ type Result struct {
 }
 
 // Transport computes the closure of .drv files at another store directory. Every path at From is computed as well, and
-// must come out as it is there: so what Nix did differently is found before it can do harm.
+// must come out as it is there: so what Nix did differently is found before it can do harm. The result is verified in the
+// same way, by its own texts alone.
 // Errors about what cannot be transported are [RefusedError].
 func Transport(o Options, roots ...string) (*Result, error) {
 	if err := o.To.check(); err != nil {
@@ -60,7 +61,8 @@ func Transport(o Options, roots ...string) (*Result, error) {
 			return nil, err
 		}
 	}
-	return &Result{Bases: m.bases, Texts: m.texts, Derivations: m.done, Bare: m.bareHits}, nil
+	r := &Result{Bases: m.bases, Texts: m.texts, Derivations: m.done, Bare: m.bareHits}
+	return r, r.Verify(o.To)
 }
 
 // Verify computes the result once more from its own texts alone: each path at to must follow from them.

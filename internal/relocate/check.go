@@ -11,10 +11,9 @@ import (
 type checker struct {
 	m      *Map
 	buf    []byte
-	tally           // of the targets: hashes and replaced; of source directories: left
-	stale  int64    // hash parts of the source
-	needle [][]byte // source directories, then target directories
-	next   []int    // for each, in buf: places before it were counted
+	tally        // of the targets: hashes and replaced; of source directories: left
+	stale  int64 // hash parts of the source
+	next   []int // for each directory, and for each target, in buf: places before it were counted
 	narrow []byte
 }
 
@@ -22,15 +21,7 @@ type checker struct {
 const overlap = 4 * 96
 
 func newChecker(m *Map) *checker {
-	k := &checker{m: m, tally: *newTally(m), buf: make([]byte, 0, bufSize)}
-	for _, d := range m.dirs {
-		k.needle = append(k.needle, []byte(d.from))
-	}
-	for _, d := range m.dirs {
-		k.needle = append(k.needle, []byte(d.to))
-	}
-	k.next = make([]int, len(k.needle))
-	return k
+	return &checker{m: m, tally: *newTally(m), buf: make([]byte, 0, bufSize), next: make([]int, 2*len(m.dirs))}
 }
 
 func (k *checker) Write(p []byte) (int, error) {
@@ -89,21 +80,28 @@ func (k *checker) hashes(digits []byte, to int) {
 
 // dirs counts directories that begin in b before to, and not before next.
 func (k *checker) dirs(b []byte, to int, next []int) {
-	for i, needle := range k.needle {
-		for at := next[i]; at < to; {
-			j := bytes.Index(b[at:], needle)
-			if j < 0 || at+j >= to {
-				break
+	n := len(k.m.dirs)
+	k.left += k.begin(b, to, k.m.common, next[:n], func(i int) string { return k.m.dirs[i].from })
+	k.replaced += k.begin(b, to, k.m.commonTo, next[n:], func(i int) string { return k.m.dirs[i].to })
+}
+
+// begin counts texts that have a beginning in common.
+func (k *checker) begin(b []byte, to int, common string, next []int, text func(int) string) (n int64) {
+	needle := []byte(common)
+	for at := slices.Min(next); at < to; at++ {
+		i := bytes.Index(b[at:], needle)
+		if i < 0 || at+i >= to {
+			return n
+		}
+		at += i
+		for j := range next {
+			if at >= next[j] && hasPrefix(b[at:], text(j)) {
+				n++
+				next[j] = at + len(text(j))
 			}
-			if i < len(k.m.dirs) {
-				k.left++
-			} else {
-				k.replaced++
-			}
-			at += j + len(needle)
-			next[i] = at
 		}
 	}
+	return n
 }
 
 // wide counts the same among letters with zeros in between.
@@ -115,7 +113,7 @@ func (k *checker) wide(to int) {
 		}
 		k.narrow = run.narrow(k.narrow[:0], k.buf)
 		n := (to - run.at + run.stride - 1) / run.stride
-		k.dirs(k.narrow, n, make([]int, len(k.needle)))
+		k.dirs(k.narrow, n, make([]int, len(k.next)))
 		k.hashes2(n)
 		at = max(run.end(), at+8)
 	}

@@ -42,22 +42,32 @@ type content struct {
 func (c *content) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 {
-		if cap(c.buf) == 0 {
-			if c.size == 0 {
-				c.size = bufSize
-			}
-			c.buf = make([]byte, 0, c.size)
-		}
-		k := min(len(p), cap(c.buf)-len(c.buf))
-		c.buf = append(c.buf, p[:k]...)
+		k := copy(c.room(), p)
 		p = p[k:]
-		if len(c.buf) == cap(c.buf) {
-			if err := c.advance(false); err != nil {
-				return n - len(p), err
-			}
+		if err := c.took(k); err != nil {
+			return n - len(p), err
 		}
 	}
 	return n, nil
+}
+
+// room is where the next bytes may be read to, and [content.took] says how many they were.
+func (c *content) room() []byte {
+	if cap(c.buf) == 0 {
+		if c.size == 0 {
+			c.size = bufSize
+		}
+		c.buf = make([]byte, 0, c.size)
+	}
+	return c.buf[len(c.buf):cap(c.buf)]
+}
+
+func (c *content) took(n int) error {
+	c.buf = c.buf[:len(c.buf)+n]
+	if len(c.buf) == cap(c.buf) {
+		return c.advance(false)
+	}
+	return nil
 }
 
 // Close handles the rest. The buffer can be used for another stream.

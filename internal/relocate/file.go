@@ -45,7 +45,7 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 		inside = e.inspect(s.detail)
 		writers = append(writers, inside.w)
 	}
-	err = e.pour(length, append(writers, c))
+	err = e.pour(length, c, writers)
 	if inside != nil {
 		inside.close(err)
 	}
@@ -94,16 +94,20 @@ func (e *engine) list(l *limitedBuffer, file string) {
 	e.lists.lines(file, string(l.b))
 }
 
-// pour hands a content to all of its readers.
-func (e *engine) pour(length int64, to []io.Writer) error {
+// pour hands a content to the rewriter, and to all that only look at it.
+func (e *engine) pour(length int64, c *content, to []io.Writer) error {
 	for length > 0 {
-		b := e.chunk[:min(int64(len(e.chunk)), length)]
+		b := c.room()
+		b = b[:min(int64(len(b)), length, 64<<10)]
 		n, err := e.r.r.Read(b)
 		length -= int64(n)
 		for _, w := range to {
 			if _, err := w.Write(b[:n]); err != nil {
 				return err
 			}
+		}
+		if err := c.took(n); err != nil {
+			return err
 		}
 		if err != nil && length > 0 {
 			return unexpected(err)

@@ -78,7 +78,7 @@ func (s *inspector) stream(r io.Reader, name string, depth int) error {
 	case hasPrefix(head, "\x1f\x8b\x08"):
 		z, err := gzip.NewReader(b)
 		return s.unpack(z, err, name+" gzip", depth)
-	case hasPrefix(head, "BZh"):
+	case isBzip2(head):
 		return s.unpack(bzip2.NewReader(b), nil, name+" bzip2", depth)
 	case hasPrefix(head, "\xfd7zXZ\x00"):
 		z, err := xz.NewReader(b, uint32(window))

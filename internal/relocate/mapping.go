@@ -31,12 +31,13 @@ type MapOptions struct {
 
 // Map is what becomes of what: checked, and ready for use by several goroutines.
 type Map struct {
-	dirs   []dir // the store is the first
-	common string
-	paths  []pair
-	byFrom map[[hashLen]byte]int32
-	byTo   map[[hashLen]byte]int32
-	chunks chunkTable
+	dirs     []dir  // the store is the first
+	common   string // what all of them begin with
+	commonTo string // the same of the targets
+	paths    []pair
+	byFrom   map[[hashLen]byte]int32
+	byTo     map[[hashLen]byte]int32
+	chunks   chunkTable
 }
 
 // dir is a directory with its target filled up to the same length.
@@ -86,12 +87,7 @@ func NewMap(o MapOptions) (*Map, error) {
 			}
 		}
 	}
-	m.common = m.dirs[0].from
-	for _, d := range m.dirs[1:] {
-		for !strings.HasPrefix(d.from, m.common) {
-			m.common = m.common[:len(m.common)-1]
-		}
-	}
+	m.common, m.commonTo = common(m.dirs)
 	if err := m.addPaths(o.Paths); err != nil {
 		return nil, err
 	}
@@ -128,6 +124,20 @@ func fill(d Dir, shorter bool) (dir, error) {
 		f.spelled = append(f.spelled, s)
 	}
 	return f, nil
+}
+
+// common returns what all directories begin with, and all targets.
+func common(dirs []dir) (from, to string) {
+	from, to = dirs[0].from, dirs[0].to
+	for _, d := range dirs[1:] {
+		for !strings.HasPrefix(d.from, from) {
+			from = from[:len(from)-1]
+		}
+		for !strings.HasPrefix(d.to, to) {
+			to = to[:len(to)-1]
+		}
+	}
+	return from, to
 }
 
 func (m *Map) addPaths(paths map[string]string) error {
@@ -195,12 +205,7 @@ func (m *Map) Inverse() (*Map, error) {
 		}
 		inv.dirs = append(inv.dirs, back)
 	}
-	inv.common = inv.dirs[0].from
-	for _, d := range inv.dirs[1:] {
-		for !strings.HasPrefix(d.from, inv.common) {
-			inv.common = inv.common[:len(inv.common)-1]
-		}
-	}
+	inv.common, inv.commonTo = common(inv.dirs)
 	for _, p := range m.paths {
 		inv.paths = append(inv.paths, pair{p.to, p.from, p.toFull, p.fromFull})
 	}

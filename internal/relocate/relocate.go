@@ -43,7 +43,6 @@ func Relocate(w io.Writer, r io.Reader, o Options) (*Report, error) {
 	e := &engine{
 		o: o, report: &Report{}, tally: newTally(o.Map), check: newChecker(o.Map), lists: newLists(),
 		in: &counter{sum: sha256.New()}, out: &counter{sum: sha256.New()}, store: &store{open: o.Spill},
-		chunk: make([]byte, 64<<10),
 	}
 	err := e.run(w, r)
 	return e.report, errors.Join(err, e.store.close())
@@ -61,7 +60,6 @@ type engine struct {
 	store   *store
 	r       narReader
 	content *content
-	chunk   []byte
 	all     map[string]bool // directories of which all entries are held
 	written int             // entries
 }
@@ -85,7 +83,7 @@ func (e *engine) run(w io.Writer, r io.Reader) error {
 			return err
 		}
 	}
-	e.r = narReader{r: bufio.NewReaderSize(io.TeeReader(r, e.in), bufSize)}
+	e.r = narReader{r: bufio.NewReaderSize(io.TeeReader(r, e.in), 32<<10)}
 	out := bufio.NewWriterSize(io.MultiWriter(w, e.out, e.check), 64<<10)
 	e.content = &content{m: e.o.Map, tally: e.tally, note: e.note}
 	const magic = "nix-archive-1"
@@ -146,6 +144,8 @@ func (e *engine) verdict() error {
 				strings.Join(got, " "), strings.Join(want, " "))})
 		}
 	}
+	slices.SortStableFunc(e.report.Findings, compareFindings)
+	slices.SortStableFunc(e.refused, compareFindings)
 	if len(e.refused) > 0 {
 		return &RefusedError{e.refused}
 	}

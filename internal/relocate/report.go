@@ -1,6 +1,7 @@
 package relocate
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strings"
@@ -65,6 +66,12 @@ func (f Finding) String() string {
 		s += ": " + f.Detail
 	}
 	return s
+}
+
+// compareFindings orders findings by place.
+func compareFindings(a, b Finding) int {
+	return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset),
+		strings.Compare(string(a.Hazard), string(b.Hazard)), strings.Compare(a.Detail, b.Detail))
 }
 
 // Digest is the SHA-256 of a NAR, and its size.

@@ -53,7 +53,7 @@ var magics = []struct {
 
 // compressed are what compressed streams begin with.
 var compressed = []string{
-	"\x1f\x8b\x08", "BZh", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "\x04\x22\x4d\x18", "LZIP", "\x1f\x9d", "\x89LZO", "]\x00\x00",
+	"\x1f\x8b\x08", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "\x04\x22\x4d\x18", "LZIP", "\x1f\x9d", "\x89LZO", "]\x00\x00",
 	"PK\x03\x04", "PK\x05\x06", "070701", "070702", "7z\xbc\xaf\x27\x1c", "Rar!\x1a\x07",
 }
 
@@ -91,6 +91,9 @@ func sniff(head []byte, file string) sort {
 			return sort{hits: m.hazard, detail: m.detail}
 		}
 	}
+	if isBzip2(head) {
+		return sort{inside: true, member: Compressed}
+	}
 	for _, m := range compressed {
 		if hasPrefix(head, m) {
 			hits := Hazard("")
@@ -104,6 +107,11 @@ func sniff(head []byte, file string) sort {
 		return sort{hits: Sorted, detail: "Berkeley DB"}
 	}
 	return sort{}
+}
+
+// isBzip2 wants the digits of pi that begin a block, since words begin like the file.
+func isBzip2(head []byte) bool {
+	return hasPrefix(head, "BZh") && len(head) >= 10 && (string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17rE8P\x90")
 }
 
 // portable is a PE file, which is signed if its fifth data directory is not empty.

@@ -51,10 +51,10 @@ const minBase64 = (hashLen*8 + 5) / 6
 // findBase64 refuses hash parts and directories that are encoded in base64, in lines or not.
 // They begin in [from, to), or in a line that does.
 func (c *content) findBase64(from, to int) {
-	const step = 32 // shorter lines than this do not occur
+	const step = 16 // a line has two such places at least
 	b := c.buf
 	for p := from; p < to; p += step {
-		if !isBase64[b[p]] {
+		if !isBase64[b[p]] || p+step >= len(b) || !isBase64[b[p+step]] || !isBase64[b[p+step/2]] {
 			continue
 		}
 		start := p

@@ -15,13 +15,6 @@ type wideRun struct {
 // wideAt says whether the eight bytes x are part of such a text, with which stride, and where in x a letter is.
 // Any eight bytes within one show it; so it is enough to look at every eighth place.
 func wideAt(x uint64) (stride, phase int) {
-	const odd = 0xff00ff00ff00ff00
-	if x&odd != 0 && x&^odd != 0 {
-		return 0, 0
-	}
-	if x == 0 {
-		return 0, 0
-	}
 	var set [8]bool
 	for i := range set {
 		c := byte(x >> (8 * i))
@@ -43,11 +36,18 @@ func wideAt(x uint64) (stride, phase int) {
 	return 0, 0
 }
 
+// odd are the bytes at odd places of eight.
+const odd = 0xff00ff00ff00ff00
+
 // nextWide returns the first stretch that has letters at or behind from. It begins no earlier than first,
 // and ends no later than b.
 func nextWide(b []byte, first, from int) (wideRun, bool) {
 	for p := from; p+8 <= len(b); p += 8 {
-		stride, phase := wideAt(binary.LittleEndian.Uint64(b[p:]))
+		x := binary.LittleEndian.Uint64(b[p:])
+		if x == 0 || x&odd != 0 && x&^odd != 0 {
+			continue // every second byte has to be zero, and the others not
+		}
+		stride, phase := wideAt(x)
 		if stride == 0 {
 			continue
 		}
