@@ -62,7 +62,10 @@ func Transport(o Options, roots ...string) (*Result, error) {
 		}
 	}
 	r := &Result{Bases: m.bases, Texts: m.texts, Derivations: m.done, Bare: m.bareHits}
-	return r, r.Verify(o.To)
+	if err := r.Verify(o.To); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Verify computes the result once more from its own texts alone: each path at to must follow from them.
