@@ -71,6 +71,7 @@ func (k *code) repair(c *content, from, to int) {
 	}
 	k.operands(c, from, to)
 	k.constants(c, from, to)
+	k.cutConstants(c, from, to)
 	k.groups.gather(c.base + int64(to))
 	k.runs = slices.DeleteFunc(k.runs, func(r run) bool { return r.at < c.base+int64(to)-2*near })
 }
@@ -194,15 +195,39 @@ func (k *code) weakAt(b []byte) []piece {
 // constantDir refuses a constant that is part of a directory, unless the directory is there as a whole:
 // then it is a text that was left.
 func (k *code) constantDir(c *content, at int, p piece) {
-	dir := c.m.dirs[-1-p.path].from
-	part := dir[p.offset:min(len(dir), int(p.offset)+16)]
-	if !hasPrefix(c.buf[at:], part) || len(dir) < 16 {
+	d := c.m.dirs[-1-p.path]
+	part := d.from[p.offset:min(len(d.from), int(p.offset)+16)]
+	if d.from == d.to || !hasPrefix(c.buf[at:], part) {
 		return
 	}
-	if start := at - int(p.offset); start >= 0 && hasPrefix(c.buf[start:], dir) {
+	if start := at - int(p.offset); start >= 0 && hasPrefix(c.buf[start:], d.from) {
 		return
 	}
-	k.refuse(c, c.base+int64(at), "a constant %q", part)
+	k.refuse(c, c.base+int64(at), "a constant with %q", part)
+}
+
+// cutConstants refuses constants whose last bytes are the beginning of a directory.
+func (k *code) cutConstants(c *content, from, to int) {
+	for _, d := range c.m.dirs {
+		if d.from == d.to {
+			continue
+		}
+		for at := from; at < to; at++ {
+			i := bytes.Index(c.buf[at:min(len(c.buf), to+window-1)], []byte(d.from[:window]))
+			if i < 0 {
+				break
+			}
+			at += i
+			n := window
+			for n < len(d.from) && at+n < len(c.buf) && c.buf[at+n] == d.from[n] {
+				n++
+			}
+			end := c.base + int64(at+n)
+			if n < len(d.from) && (end-k.machine.origin(end))&15 == 0 {
+				k.refuse(c, c.base+int64(at), "a constant that ends with %q", d.from[:n])
+			}
+		}
+	}
 }
 
 // finish refuses paths of which a piece was not found.

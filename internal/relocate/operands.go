@@ -21,6 +21,7 @@ func (k *code) operands(c *content, from, to int) {
 		}
 		pieces := k.t.weakAt(c.buf[at:])
 		if len(pieces) == 0 {
+			k.cutDirectory(c, at)
 			continue
 		}
 		switch p, ok, clash := k.resolve(c, pos, pieces); {
@@ -167,4 +168,36 @@ func rest(b []byte, at int, text string) (where int, ok bool) {
 		}
 	}
 	return where, times == 1 && len(text) <= 4 && len(text) > 1
+}
+
+// cutDirectory refuses a directory that begins within an operand of eight bytes and goes on in another one.
+func (k *code) cutDirectory(c *content, at int) {
+	const reach = 48
+	for _, d := range c.m.dirs {
+		for n := 1; n < window; n++ {
+			if d.from == d.to || !hasSuffix(c.buf[at:at+window], d.from[:n]) {
+				continue
+			}
+			for i := at + window + 2; i < min(at+window+reach, len(c.buf)-window); i++ {
+				if goesOn(c.buf, i, d.from, n) {
+					k.refuse(c, c.base+int64(at), "operands with parts of %s", d.from)
+					return
+				}
+			}
+		}
+	}
+}
+
+// goesOn says whether an operand has what follows the first n bytes of a directory; it may have some of those too.
+func goesOn(b []byte, at int, dir string, n int) bool {
+	if !movabs(b, at) {
+		// With four more bytes it is enough to be no other text.
+		return n >= 3 && len(dir) >= n+4 && shortOperand(b, at) && hasPrefix(b[at:], dir[n:n+4])
+	}
+	for from := n; from > 0; from-- {
+		if hasPrefix(b[at:], dir[from:min(len(dir), from+window)]) {
+			return true
+		}
+	}
+	return false
 }
