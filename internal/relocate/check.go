@@ -56,7 +56,7 @@ func (k *checker) count(to int) {
 			last++
 		}
 		k.hashes(k.buf[first:last], to-first)
-		p = max(p, last&^15-16)
+		p = max(p, (last-1)&^15)
 	}
 	k.wide(to)
 	for i := range k.next {

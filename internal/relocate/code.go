@@ -89,9 +89,14 @@ func (k *code) find(c *content, from, to int) {
 			at = i + window
 			continue
 		}
-		path := c.m.paths[p.path].fromFull
+		path, target := c.m.paths[p.path].fromFull, c.m.paths[p.path].toFull
 		first, last := i, i+window
-		for first > 0 && p.offset > 0 && c.buf[first-1] == path[p.offset-1] && !movabs(c.buf, first) {
+		for first > 0 && p.offset > 0 && !movabs(c.buf, first) {
+			// The directory was replaced already, if it is there as a whole.
+			b := c.buf[first-1]
+			if b != path[p.offset-1] && (int(p.offset) >= k.t.end-hashLen || b != target[p.offset-1]) {
+				break
+			}
 			first--
 			p.offset--
 		}

@@ -1,6 +1,7 @@
 package relocate
 
 import (
+	"cmp"
 	"io"
 	"path"
 )
@@ -204,8 +205,11 @@ func (c *content) spelling(at int) {
 			return
 		}
 		for _, s := range d.spelled {
-			if s.to != "" && (hasSuffix(tail[:max(0, len(tail)-1)], s.to) || hasSuffix(tail[:max(0, len(tail)-2)], s.to) || hasSuffix(tail[:max(0, len(tail)-3)], s.to)) {
-				return
+			text := cmp.Or(s.to, s.from)
+			for sep := 1; sep <= 3; sep++ { // what stands for the separator in front of the hash part
+				if len(tail) >= sep && hasSuffix(tail[:len(tail)-sep], text) {
+					return
+				}
 			}
 		}
 		if mangled(tail, d.from) {

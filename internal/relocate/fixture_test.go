@@ -150,7 +150,8 @@ func must(t testing.TB, o relocate.Options, files tree) (tree, *relocate.Report)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Map, o.References = inverse, nil
+	// What was left is a target now.
+	o.Map, o.References, o.TargetMayOccur = inverse, nil, true
 	if _, err := relocate.Relocate(&back, bytes.NewReader(out.Bytes()), o); err != nil {
 		t.Fatalf("the way back: %v", err)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // maxHeld is how much of the entries that have to come later is kept in memory.
-const maxHeld = 4 << 20
+const maxHeld = 2 << 20
 
 // Spill is where more than that goes. [TempSpill] makes one.
 type Spill interface {
