@@ -48,6 +48,8 @@ type code struct {
 	found   int64 // up to here strong ones were looked for
 	groups  groups
 	consts  map[int32]*coverage // constants, which several texts may share
+	starts  map[int32]*coverage // where they begin
+	smalls  map[int32]*coverage // where small operands begin perhaps
 	faint   map[int32]int64     // constants that are part of a path perhaps, and where
 	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
 	machine machine
@@ -56,7 +58,7 @@ type code struct {
 func newCode(t *chunkTable) *code {
 	return &code{
 		t: t, groups: groups{open: map[int32]*group{}, closed: map[groupKey]int64{}},
-		consts: map[int32]*coverage{}, faint: map[int32]int64{}, lasts: map[int32]int64{},
+		consts: map[int32]*coverage{}, starts: map[int32]*coverage{}, smalls: map[int32]*coverage{}, faint: map[int32]int64{}, lasts: map[int32]int64{},
 	}
 }
 
@@ -148,9 +150,12 @@ func (k *code) whole(c *content, r run) {
 // cover notes a constant.
 func (k *code) cover(path int32, offset, n int) {
 	if k.consts[path] == nil {
-		k.consts[path] = &coverage{}
+		k.consts[path], k.starts[path] = &coverage{}, &coverage{}
 	}
 	k.consts[path].add(offset, offset+n)
+	for i := 0; i < n; i += 16 {
+		k.starts[path].add(offset+i, offset+i+1)
+	}
 }
 
 // put writes the target's piece.
@@ -238,7 +243,7 @@ func (k *code) cutConstants(c *content, from, to int) {
 // finish refuses paths of which a piece was not found.
 func (k *code) finish(c *content) {
 	grouped := k.groups.finish(func(key groupKey, at int64) {
-		if !key.complete(k.t.end, k.consts[key.path]) {
+		if !key.complete(k.t.end, k) {
 			k.refuse(c, at, "some pieces of %s were not found", c.m.paths[key.path].from)
 		}
 	})

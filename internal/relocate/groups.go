@@ -8,6 +8,9 @@ import (
 // maxGroups bounds the memory of one file.
 const maxGroups = 2000
 
+// apart is how many bytes are between the operands of two texts, and more than are between those of one.
+const apart = 96
+
 // operand is one immediate operand that was repaired.
 type operand struct {
 	path   int32
@@ -50,7 +53,7 @@ func (g *groups) gather(to int64) {
 	for ; n < len(g.list) && g.list[n].at < to; n++ {
 		o := g.list[n]
 		open := g.open[o.path]
-		if open == nil || o.at-open.last > near {
+		if open == nil || o.at-open.last > apart {
 			g.close(open)
 			open = &group{groupKey: groupKey{path: o.path}, first: o.at}
 			g.open[o.path] = open
@@ -103,25 +106,32 @@ func (k *groupKey) count(i, without int) (n int) {
 	return n
 }
 
-// complete says whether a group is the end of a path, constants are what is before it, and each operand is followed
-// by another one: where two texts are near each other, one must not have what the other lacks.
-func (k *groupKey) complete(end int, consts *coverage) bool {
-	begin := 0
-	for begin < end && k.count(begin, -1) == 0 {
-		begin++
-	}
+// complete says whether operands and constants make up a path, and each operand is followed by another one:
+// where two texts are near each other, one must not have what the other lacks.
+func (k *groupKey) complete(end int, all *code) bool {
 	for i := range end {
-		if i < begin && (consts == nil || !consts.has(i)) || i >= begin && k.count(i, -1) == 0 {
+		if k.count(i, -1) > 0 {
+			continue
+		}
+		consts := all.consts[k.path]
+		if consts == nil || !consts.has(i) {
 			return false
+		}
+		// Behind operands a constant has to begin, and nothing smaller.
+		if i > 0 && k.count(i-1, -1) > 0 {
+			small := all.smalls[k.path]
+			if !all.starts[k.path].has(i) || small != nil && small.has(i) {
+				return false
+			}
 		}
 	}
 	for o := range end {
-		if next := o + window; next < end && k.count(next, o) < int(k.eight[o]) {
+		if next := o + window; next < end && k.count(next, -1) > 0 && k.count(next, o) < int(k.eight[o]) {
 			return false
 		}
-		if next := o + 4; next < end && k.count(next, o) < int(k.four[o]) {
+		if next := o + 4; next < end && k.count(next, -1) > 0 && k.count(next, o) < int(k.four[o]) {
 			return false
 		}
 	}
-	return begin < end
+	return true
 }

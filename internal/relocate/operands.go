@@ -1,9 +1,21 @@
 package relocate
 
+import "bytes"
+
 // movabs says whether the bytes in front of a place are an instruction of x86-64 that has eight bytes behind it:
 // REX.W B8+r, volume 2 of Intel's manual, MOV.
 func movabs(b []byte, at int) bool {
 	return at >= 2 && b[at-1]&0xf8 == 0xb8 && b[at-2]&0xf8 == 0x48
+}
+
+// within says whether a place is in an operand of eight bytes.
+func within(b []byte, at int) bool {
+	for d := range window {
+		if movabs(b, at-d) {
+			return true
+		}
+	}
+	return false
 }
 
 // operands repairs the operands of eight bytes that are weak alone, and what follows the last of them.
@@ -76,7 +88,7 @@ func (k *code) tail(c *content, at int, p piece) {
 	}
 	where, times := 0, 0
 	for i := at + window + 1; i < at+window+reach && i+n <= len(c.buf); i++ {
-		if hasPrefix(c.buf[i:], path.fromFull[next:next+n]) && shortOperand(c.buf, i) && !movabs(c.buf, i) {
+		if hasPrefix(c.buf[i:], path.fromFull[next:next+n]) && shortOperand(c.buf, i) && !within(c.buf, i) {
 			where = i
 			times++
 		}
@@ -84,6 +96,27 @@ func (k *code) tail(c *content, at int, p piece) {
 	if times == 1 {
 		k.put(c, where, n, piece{p.path, int32(next)})
 		k.groups.add(p.path, c.base+int64(where), next, n)
+		return
+	}
+	k.small(c, at, p.path, next)
+}
+
+// small notes that an operand of four bytes or less may go on with a path: then constants do not.
+func (k *code) small(c *content, at int, path int32, next int) {
+	text := c.m.paths[path].fromFull[next:]
+	for i := max(8, at-near); i < min(at+near, len(c.buf)-4); i++ {
+		if c.buf[i] != text[0] || within(c.buf, i) {
+			continue
+		}
+		four := hasPrefix(c.buf[i:], text[:min(4, len(text))]) && shortOperand(c.buf, i)
+		two := hasPrefix(c.buf[i:], text[:2]) && bytes.Contains(c.buf[i-8:i], []byte("\x66"))
+		if four || two || bytes.IndexByte(c.buf[i-7:i], 0xc6) >= 0 || c.buf[i-1] == 0x3c || bytes.IndexByte(c.buf[i-7:i], 0x80) >= 0 {
+			if k.smalls[path] == nil {
+				k.smalls[path] = &coverage{}
+			}
+			k.smalls[path].add(next, next+1)
+			return
+		}
 	}
 }
 
@@ -162,7 +195,7 @@ func rest(b []byte, at int, text string) (where int, ok bool) {
 	const reach = 24
 	times := 0
 	for i := at + window + 1; i < at+window+reach && i+len(text) <= len(b); i++ {
-		if hasPrefix(b[i:], text) && shortOperand(b, i) {
+		if hasPrefix(b[i:], text) && shortOperand(b, i) && !within(b, i) {
 			where = i
 			times++
 		}
