@@ -110,6 +110,17 @@ func TestOneDoor(t *testing.T) {
 	}
 }
 
+// TestStandsAlone: libraries that are of use without the rest import nothing of it.
+func TestStandsAlone(t *testing.T) {
+	for _, p := range list(t, "./internal/drv", "./internal/relocate") {
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if _, ours := layer(imported); ours && imported != p.ImportPath {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
 // TestNothingHeavy: what the program links stays small, and out of the business of clouds.
 func TestNothingHeavy(t *testing.T) {
 	banned := []string{

@@ -34,6 +34,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("interpreters", func(t *testing.T) { testInterpreters(t, first) })
 			t.Run("trace", func(t *testing.T) { testTrace(t, first) })
 			t.Run("status", func(t *testing.T) { testStatus(t, first) })
+			t.Run("transport", func(t *testing.T) { testTransport(t, first) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, first) })
 			t.Run("rebuild", func(t *testing.T) { testRebuild(t, first) })
 			t.Run("gc", func(t *testing.T) { testGC(t, first) })

@@ -1,0 +1,240 @@
+package drv_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bootstrap/internal/drv"
+)
+
+func TestDistinctive(t *testing.T) {
+	for dir, ok := range map[drv.Dir]bool{
+		"/opt/nix": true, "/opt/store": true, "/home/somebody/opt/store": true, "/srv/one/store": true,
+		"/nix": false, "/s": false, "/nix/store": false, "/nix/store/x": false, "/storeroom1": false,
+		"/a/b": false, "/usr/lib": false, "/usr/local": false, "/var/lib": false,
+	} {
+		err := drv.Distinctive(dir)
+		var refused *drv.RefusedError
+		if ok != (err == nil) || !ok && (!errors.As(err, &refused) || refused.Reason != drv.NotDistinctive || refused.Detail == "") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	for _, dir := range []drv.Dir{"", "opt/store", "/opt/store/", "/", "/opt//store", "/opt/../store"} {
+		if err := drv.Distinctive(dir); err == nil {
+			t.Errorf("%q was taken", dir)
+		}
+	}
+}
+
+// TestRefusals: one case for each reason.
+func TestRefusals(t *testing.T) {
+	const dir = "/opt/some/store"
+	hash := func(w *world, p string) string { return w.base(p)[:drv.HashLen] }
+	for name, c := range map[string]struct {
+		want drv.Reason
+		root func(w *world) string
+	}{
+		"floating": {drv.Dynamic, func(w *world) string {
+			d := simple("x")
+			d.Outputs = []drv.Output{{Name: "out", Algo: "r:sha256"}}
+			return w.keep(d)
+		}},
+		"impure": {drv.Dynamic, func(w *world) string {
+			d := simple("x")
+			d.Outputs = []drv.Output{{Name: "out", Algo: "r:sha256", Hash: "impure"}}
+			return w.keep(d)
+		}},
+		"deferred": {drv.Dynamic, func(w *world) string {
+			d := simple("x")
+			d.Outputs = []drv.Output{{Name: "out"}}
+			return w.keep(d)
+		}},
+		"dependency is floating": {drv.Dynamic, func(w *world) string {
+			d := simple("x")
+			d.Outputs = []drv.Output{{Name: "out", Algo: "r:sha256"}}
+			up := simple("y")
+			up.Inputs = []drv.Input{{Path: w.keep(d), Outputs: []string{"out"}}}
+			up.Outputs = []drv.Output{{Name: "out"}}
+			return w.keep(up)
+		}},
+		"another text than its path says": {drv.NotComputed, func(w *world) string {
+			p := w.add(simple("x"))
+			w.files[w.base(p)] = append(w.files[w.base(p)][:0:0], strings.Replace(string(w.files[w.base(p)]), "/bin/sh", "/bin/ksh", 1)...)
+			return p
+		}},
+		"an output that does not follow": {drv.NotComputed, func(w *world) string {
+			d := simple("x")
+			d.Outputs = []drv.Output{{Name: "out", Path: dir + "/00000000000000000000000000000000-x"}}
+			return w.keep(d)
+		}},
+		"a fixed output that does not follow": {drv.NotComputed, func(w *world) string {
+			d := simple("x")
+			d.Outputs = []drv.Output{{Name: "out", Path: dir + "/00000000000000000000000000000000-x", Algo: "md5", Hash: strings.Repeat("0", 32)}}
+			return w.keep(d)
+		}},
+		"a hash of the wrong length": {drv.Malformed, func(w *world) string {
+			d := simple("x")
+			d.Outputs = []drv.Output{{Name: "out", Path: dir + "/00000000000000000000000000000000-x", Algo: "md5", Hash: "00"}}
+			return w.keep(d)
+		}},
+		"not a derivation": {drv.Malformed, func(w *world) string { return w.text("x.drv", "Derive(") }},
+		"no .drv":          {drv.Malformed, func(w *world) string { return w.text("x", "x") }},
+		"inside a word": {drv.InsideWord, func(w *world) string {
+			return w.add(simple("x", drv.Variable{Name: "a", Value: "see " + dir + "-old"}))
+		}},
+		"goes on from a word": {drv.InsideWord, func(w *world) string {
+			return w.add(simple("x", drv.Variable{Name: "a", Value: "tree" + dir}))
+		}},
+		"a path that is not there": {drv.Absent, func(w *world) string {
+			return w.add(simple("x", drv.Variable{Name: "a", Value: dir + "/00000000000000000000000000000000-x"}))
+		}},
+		"a shortened hash": {drv.Truncated, func(w *world) string {
+			p := w.add(simple("dep"))
+			d := simple("x", drv.Variable{Name: "a", Value: dir + "/" + hash(w, w.out(p, "out"))[:8]})
+			d.Inputs = []drv.Input{{Path: p, Outputs: []string{"out"}}}
+			return w.add(d)
+		}},
+		"escaped slashes": {drv.Mangled, func(w *world) string {
+			p := w.add(simple("dep"))
+			d := simple("x", drv.Variable{Name: "a", Value: strings.ReplaceAll(w.out(p, "out"), "/", `\/`)})
+			d.Inputs = []drv.Input{{Path: p, Outputs: []string{"out"}}}
+			return w.add(d)
+		}},
+		"percent": {drv.Mangled, func(w *world) string {
+			p := w.add(simple("dep"))
+			d := simple("x", drv.Variable{Name: "a", Value: strings.ReplaceAll(w.out(p, "out"), "/", "%2F")})
+			d.Inputs = []drv.Input{{Path: p, Outputs: []string{"out"}}}
+			return w.add(d)
+		}},
+		"other separators": {drv.Mangled, func(w *world) string {
+			p := w.add(simple("dep"))
+			d := simple("x", drv.Variable{Name: "a", Value: strings.ReplaceAll(w.out(p, "out"), "/", "-")})
+			d.Inputs = []drv.Input{{Path: p, Outputs: []string{"out"}}}
+			return w.add(d)
+		}},
+		"variables called by a hash": {drv.KeyedByHash, func(w *world) string {
+			p := w.add(simple("dep"))
+			d := simple("x", drv.Variable{Name: "a" + hash(w, w.out(p, "out")), Value: "1"})
+			d.Inputs = []drv.Input{{Path: p, Outputs: []string{"out"}}}
+			return w.add(d)
+		}},
+		"attributes called by a hash": {drv.KeyedByHash, func(w *world) string {
+			p := w.add(simple("dep"))
+			d := simple("x", drv.Variable{Name: "__json", Value: `{"a":[{"b":{"` + w.out(p, "out") + `":1}}]}`})
+			d.Inputs = []drv.Input{{Path: p, Outputs: []string{"out"}}}
+			return w.add(d)
+		}},
+		"an output without its derivation": {drv.Unproven, func(w *world) string {
+			other := newWorld(t, dir)
+			p := other.out(other.add(simple("dep")), "out")
+			w.files[w.base(p)] = []byte("built")
+			d := simple("x")
+			d.Sources = []string{p}
+			return w.add(d)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, dir)
+			root := c.root(w)
+			_, err := drv.Transport(drv.Options{From: dir, To: "/nix/store", Store: w.files}, root)
+			var refused *drv.RefusedError
+			if !errors.As(err, &refused) || refused.Reason != c.want {
+				t.Fatalf("got %v, want it refused: %s", err, c.want)
+			}
+			if !strings.Contains(err.Error(), string(c.want)) || refused.What == "" {
+				t.Errorf("the error does not say what and why: %v", err)
+			}
+		})
+	}
+}
+
+// TestRefusesAPrefixAtOnce: nothing is read if the prefix is not distinctive.
+func TestRefusesAPrefixAtOnce(t *testing.T) {
+	_, err := drv.Transport(drv.Options{From: "/nix/store", To: "/opt/store"}, "/nix/store/x")
+	var refused *drv.RefusedError
+	if !errors.As(err, &refused) || refused.Reason != drv.NotDistinctive {
+		t.Error(err)
+	}
+	if _, err := drv.Transport(drv.Options{From: "/opt/store", To: "store"}, "/opt/store/x"); err == nil {
+		t.Error("a relative directory was taken")
+	}
+}
+
+// TestBareIsCounted: the directory alone is replaced, and counted.
+func TestBareIsCounted(t *testing.T) {
+	w := newWorld(t, "/opt/some/store")
+	root := w.add(simple("x", drv.Variable{Name: "a", Value: "-L/opt/some/store:/opt/some/store/lib /opt/some/store."}))
+	r, err := drv.Transport(drv.Options{From: w.dir, To: "/nix/store", Store: w.files}, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Derivation(w.base(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "-L/nix/store:/nix/store/lib /nix/store."; d.Env[0].Value != want || r.Bare != 3 {
+		t.Errorf("%q with %d counted, want %q with 3", d.Env[0].Value, r.Bare, want)
+	}
+}
+
+// TestMissesSafely: what cannot be seen is left as it is. The result differs from what evaluation would give,
+// so it is a name that nobody has.
+func TestMissesSafely(t *testing.T) {
+	w := newWorld(t, "/opt/some/store")
+	dep := w.add(simple("dep"))
+	short := w.base(w.out(dep, "out"))[:8]
+	d := simple("x", drv.Variable{Name: "a", Value: "id-" + short})
+	d.Inputs = []drv.Input{{Path: dep, Outputs: []string{"out"}}}
+	root := w.add(d)
+	r, err := drv.Transport(drv.Options{From: w.dir, To: "/nix/store", Store: w.files}, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evaluated := newWorld(t, "/nix/store")
+	dep2 := evaluated.add(simple("dep"))
+	e := simple("x", drv.Variable{Name: "a", Value: "id-" + evaluated.base(evaluated.out(dep2, "out"))[:8]})
+	e.Inputs = []drv.Input{{Path: dep2, Outputs: []string{"out"}}}
+	if got := r.Bases[w.base(root)]; got == evaluated.base(evaluated.add(e)) || !strings.HasSuffix(got, "-x.drv") {
+		t.Errorf("transport gives %s", got)
+	}
+}
+
+// TestVerifyFinds what does not follow from its own text.
+func TestVerifyFinds(t *testing.T) {
+	w := newWorld(t, "/opt/some/store")
+	root := w.add(simple("x", drv.Variable{Name: "out"}))
+	r, err := drv.Transport(drv.Options{From: w.dir, To: "/nix/store", Store: w.files}, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Verify("/nix/store"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Verify("/nix/other"); err == nil {
+		t.Error("another directory was taken")
+	}
+	moved := r.Bases[w.base(root)]
+	r.Texts[moved] = []byte(strings.Replace(string(r.Texts[moved]), "/bin/sh", "/bin/ksh", 1))
+	if err := r.Verify("/nix/store"); err == nil {
+		t.Error("a changed text was taken")
+	}
+}
+
+// TestOpenFiles: no name leads out of a store on disk.
+func TestOpenFiles(t *testing.T) {
+	if _, err := drv.OpenFiles(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a store that is not there was opened")
+	}
+	f, err := drv.OpenFiles(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Derivation("../x"); err == nil {
+		t.Error("a name with a way out was read")
+	}
+	if err := f.NAR(nil, ".."); err == nil {
+		t.Error("a name with a way out was dumped")
+	}
+}

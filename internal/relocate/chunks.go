@@ -1,0 +1,154 @@
+package relocate
+
+import "encoding/binary"
+
+// Compilers put short texts into code: eight bytes at a time as immediate operands, or sixteen in constants that may
+// be anywhere (Guix bugs 24703 and 30395). What is left of a path then is found by windows of eight bytes.
+
+const window = 8
+
+// enough is how many characters of a hash part make a window strong: it cannot stand anywhere by chance.
+const enough = 5
+
+// piece says which part of which path a window is: the bytes from an offset on.
+type piece struct {
+	path   int32 // below zero for a directory alone: -1 is the store
+	offset int32
+}
+
+// chunkTable has the windows of all paths.
+type chunkTable struct {
+	end    int // of the hash part in a path
+	strong map[uint64]piece
+	twice  map[uint64]bool    // strong windows of several paths: which one is meant cannot be told
+	weak   map[uint64][]piece // with fewer characters of the hash part, or none
+	short  map[uint64][]piece // weak ones that are cut by the end of the path; the first byte is their length
+	last   map[uint32][]int32 // the last characters of a hash part in four bytes, and of which paths
+	sieves [2]sieve           // of strong and of weak windows
+	lasts  sieve
+}
+
+// sieve says quickly that something is not in a set.
+type sieve []uint64
+
+func newSieve(n int) sieve {
+	size := 1 << 12
+	for size < 32*n {
+		size *= 2
+	}
+	return make(sieve, size/64)
+}
+
+func (s sieve) slot(w uint64) (word uint64, bit uint) {
+	h := (w * 0x9e3779b97f4a7c15) >> 32 & (uint64(len(s))*64 - 1)
+	return h / 64, uint(h % 64)
+}
+
+func (s sieve) add(w uint64) {
+	word, bit := s.slot(w)
+	s[word] |= 1 << bit
+}
+
+func (s sieve) has(w uint64) bool {
+	word, bit := s.slot(w)
+	return s[word]&(1<<bit) != 0
+}
+
+func load64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+func load32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+// cut is the key of a window of which only n bytes count.
+func cut(w uint64, n int) uint64 { return w&(1<<(8*n)-1)<<8 | uint64(n) }
+
+func newChunkTable(m *Map) chunkTable {
+	t := chunkTable{
+		end:    len(m.dirs[0].from) + 1 + hashLen,
+		strong: map[uint64]piece{}, twice: map[uint64]bool{}, weak: map[uint64][]piece{},
+		short: map[uint64][]piece{}, last: map[uint32][]int32{},
+		sieves: [2]sieve{newSieve(hashLen * len(m.paths)), newSieve(16 * len(m.paths))},
+		lasts:  newSieve(4 * len(m.paths)),
+	}
+	for i, d := range m.dirs {
+		for k := 0; k+window <= len(d.from); k++ {
+			t.addWeak([]byte(d.from[k:]), piece{int32(-1 - i), int32(k)})
+		}
+	}
+	store := m.dirs[0].from + "/"
+	t.addWeak([]byte(store[len(store)-window:]), piece{-1, int32(len(store) - window)})
+	for i, p := range m.paths {
+		t.addPath(int32(i), []byte(p.fromFull))
+	}
+	return t
+}
+
+func (t *chunkTable) addWeak(text []byte, p piece) {
+	w := load64(text)
+	t.weak[w] = append(t.weak[w], p)
+	t.sieves[1].add(w)
+}
+
+func (t *chunkTable) addPath(path int32, text []byte) {
+	hash := t.end - hashLen
+	for k := hash - window + 1; k < t.end; k++ {
+		p := piece{path, int32(k)}
+		inHash := min(k+window, t.end) - max(k, hash)
+		switch {
+		case k+window > len(text): // the name is short
+			var b [window]byte
+			n := copy(b[:], text[k:])
+			t.short[cut(load64(b[:]), n)] = append(t.short[cut(load64(b[:]), n)], p)
+		case inHash < enough:
+			t.addWeak(text[k:], p)
+		default:
+			w := load64(text[k:])
+			if _, ok := t.strong[w]; ok {
+				t.twice[w] = true
+			}
+			t.strong[w] = p
+			t.sieves[0].add(w)
+		}
+	}
+	for k := t.end - 4; k < t.end && k+4 <= len(text); k++ {
+		w := load32(text[k:])
+		t.last[w] = append(t.last[w], path)
+		t.lasts.add(uint64(w))
+	}
+}
+
+// next returns the first strong window in b that begins in [from, to).
+func (t *chunkTable) next(b []byte, from, to int) (at int, p piece, ok bool) {
+	to = min(to, len(b)-window+1)
+	for at = from; at < to; {
+		// The bytes in the middle of a strong window are of the hash part.
+		if !isBase32[b[at+4]] {
+			at += 2
+			continue
+		}
+		if !isBase32[b[at+3]] {
+			at++
+			continue
+		}
+		if w := load64(b[at:]); t.sieves[0].has(w) {
+			if p, ok := t.strong[w]; ok {
+				return at, p, true
+			}
+		}
+		at++
+	}
+	return 0, piece{}, false
+}
+
+// weakAt returns what the eight bytes b begin with may be, of windows that are weak.
+func (t *chunkTable) weakAt(b []byte) []piece {
+	w := load64(b)
+	var found []piece
+	if t.sieves[1].has(w) {
+		found = t.weak[w]
+	}
+	if len(t.short) > 0 {
+		for n := 3; n < window; n++ {
+			found = append(found[:len(found):len(found)], t.short[cut(w, n)]...)
+		}
+	}
+	return found
+}

@@ -1,0 +1,266 @@
+package relocate
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// near is how far apart the pieces of one text are in machine code. It is less than half of behind.
+const near = 256
+
+// run is a stretch of bytes that is part of a path, but not all of it.
+type run struct {
+	at    int64 // in the stream
+	n     int
+	piece // where in the path it begins
+	// operand says that it is an immediate operand of eight bytes.
+	operand bool
+}
+
+// coverage has a bit for each byte of a path up to the end of its hash part.
+type coverage [2]uint64
+
+// maxDir is the length of the longest directory whose paths have their hash part within a coverage.
+const maxDir = 128 - hashLen - 1 - window
+
+func (c *coverage) add(from, to int) {
+	for i := max(0, from); i < to && i < 128; i++ {
+		c[i/64] |= 1 << (i % 64)
+	}
+}
+
+func (c coverage) has(i int) bool { return c[i/64]&(1<<(i%64)) != 0 }
+
+func (c coverage) all(n int) bool {
+	for i := range n {
+		if !c.has(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// code repairs pieces of paths in one file of machine code.
+type code struct {
+	t       *chunkTable
+	runs    []run // strong ones, some behind and some ahead
+	found   int64 // up to here strong ones were looked for
+	groups  groups
+	consts  map[int32]*coverage // constants, which several texts may share
+	starts  map[int32]*coverage // where they begin
+	smalls  map[int32]*coverage // where small operands begin perhaps
+	faint   map[int32]int64     // constants that are part of a path perhaps, and where
+	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
+	machine machine
+}
+
+func newCode(t *chunkTable) *code {
+	return &code{
+		t: t, groups: groups{open: map[int32]*group{}, closed: map[groupKey]int64{}},
+		consts: map[int32]*coverage{}, starts: map[int32]*coverage{}, smalls: map[int32]*coverage{}, faint: map[int32]int64{}, lasts: map[int32]int64{},
+	}
+}
+
+// repair handles what begins in [from, to) of the buffer.
+func (k *code) repair(c *content, from, to int) {
+	k.machine.look(c, from, to)
+	k.find(c, from, min(len(c.buf), to+2*near))
+	for _, r := range k.runs {
+		if r.at >= c.base+int64(from) && r.at < c.base+int64(to) {
+			k.whole(c, r)
+		}
+	}
+	k.operands(c, from, to)
+	k.constants(c, from, to)
+	k.cutConstants(c, from, to)
+	k.groups.gather(c.base + int64(to))
+	k.runs = slices.DeleteFunc(k.runs, func(r run) bool { return r.at < c.base+int64(to)-2*near })
+}
+
+// find looks for strong windows, and how far their stretch goes.
+func (k *code) find(c *content, from, to int) {
+	at := max(from, int(k.found-c.base))
+	for {
+		i, p, ok := k.t.next(c.buf, at, to)
+		if !ok {
+			break
+		}
+		if k.t.twice[load64(c.buf[i:])] {
+			k.refuse(c, c.base+int64(i), "two paths have the same piece")
+			at = i + window
+			continue
+		}
+		path, target := c.m.paths[p.path].fromFull, c.m.paths[p.path].toFull
+		first, last := i, i+window
+		for first > 0 && p.offset > 0 && !movabs(c.buf, first) {
+			// The directory was replaced already, if it is there as a whole.
+			b := c.buf[first-1]
+			if b != path[p.offset-1] && (int(p.offset) >= k.t.end-hashLen || b != target[p.offset-1]) {
+				break
+			}
+			first--
+			p.offset--
+		}
+		for n := int(p.offset) + last - first; last < len(c.buf) && n < len(path) && c.buf[last] == path[n]; n++ {
+			last++
+		}
+		r := run{at: c.base + int64(first), n: last - first, piece: p}
+		if movabs(c.buf, first) {
+			r.n, r.operand = window, true
+		}
+		k.runs = append(k.runs, r)
+		at = max(i+1, first+r.n)
+	}
+	k.found = max(k.found, c.base+int64(to))
+}
+
+func (k *code) refuse(c *content, at int64, format string, args ...any) {
+	c.note(Finding{Refused, Split, c.file, at, fmt.Sprintf(format, args...)})
+}
+
+// whole repairs a stretch whose ends are known, or refuses it.
+func (k *code) whole(c *content, r run) {
+	if r.operand {
+		k.put(c, int(r.at-c.base), r.n, r.piece)
+		k.groups.add(r.path, r.at, int(r.offset), r.n)
+		return
+	}
+	// A byte beside a constant may go on with the path by chance: where the constant begins and ends is known
+	// by its length, by its place, or because the path ends there.
+	const chance = 2
+	skip := int((k.machine.origin(r.at) - r.at) & 15)
+	rest := r.n - skip
+	pathEnds := int(r.offset)+r.n == len(c.m.paths[r.path].fromFull)
+	switch {
+	case r.n%window == 0:
+		skip, rest = 0, r.n
+	case skip <= chance && pathEnds && rest > 0:
+	case skip <= chance && rest >= 16 && rest%16 <= chance:
+		rest &^= 15
+	default:
+		k.refuse(c, r.at, "%d bytes of %s", r.n, c.m.paths[r.path].from)
+		return
+	}
+	r.offset += int32(skip)
+	k.put(c, int(r.at-c.base)+skip, rest, r.piece)
+	k.cover(r.path, int(r.offset), rest)
+}
+
+// cover notes a constant.
+func (k *code) cover(path int32, offset, n int) {
+	if k.consts[path] == nil {
+		k.consts[path], k.starts[path] = &coverage{}, &coverage{}
+	}
+	k.consts[path].add(offset, offset+n)
+	for i := 0; i < n; i += 16 {
+		k.starts[path].add(offset+i, offset+i+1)
+	}
+}
+
+// put writes the target's piece.
+func (k *code) put(c *content, at, n int, p piece) {
+	to, what := "", ""
+	if p.path >= 0 {
+		to, what = c.m.paths[p.path].toFull, c.m.paths[p.path].from
+	} else {
+		to, what = c.m.dirs[-1-p.path].to, c.m.dirs[-1-p.path].from
+	}
+	n = copy(c.buf[at:at+n], to[p.offset:])
+	c.changed = true
+	c.hits++
+	c.note(Finding{Repaired, Split, c.file, c.base + int64(at), fmt.Sprintf("%d bytes of %s", n, what)})
+}
+
+// constants looks at what is where constants of sixteen bytes are, for the ends of paths and for directories.
+// The members of an archive are at every second byte.
+func (k *code) constants(c *content, from, to int) {
+	step := 16
+	if len(k.machine.origins) > 0 && k.machine.origins[0] != 0 {
+		step = 2
+	}
+	at := from + int(-(c.base+int64(from))&int64(step-1))
+	for ; at < to && at+16 <= len(c.buf); at += step {
+		if movabs(c.buf, at) {
+			continue
+		}
+		for _, p := range k.weakAt(c.buf[at:]) {
+			if p.path < 0 {
+				k.constantDir(c, at, p)
+			} else if inHash := k.t.end - int(p.offset); inHash <= enough {
+				k.faint[p.path] = c.base + int64(at)
+			}
+		}
+	}
+}
+
+// weakAt leaves out what cannot be the end of a path.
+func (k *code) weakAt(b []byte) []piece {
+	if k.t.sieves[1].has(load64(b)) || isBase32[b[0]] && bytes.IndexByte(b[1:window], '-') >= 0 {
+		return k.t.weakAt(b)
+	}
+	return nil
+}
+
+// constantDir refuses a constant that is part of a directory, unless the directory is there as a whole:
+// then it is a text that was left.
+func (k *code) constantDir(c *content, at int, p piece) {
+	d := c.m.dirs[-1-p.path]
+	part := d.from[p.offset:min(len(d.from), int(p.offset)+16)]
+	if d.from == d.to || !hasPrefix(c.buf[at:], part) {
+		return
+	}
+	if start := at - int(p.offset); start >= 0 && hasPrefix(c.buf[start:], d.from) {
+		return
+	}
+	k.refuse(c, c.base+int64(at), "a constant with %q", part)
+}
+
+// cutConstants refuses constants whose last bytes are the beginning of a directory.
+func (k *code) cutConstants(c *content, from, to int) {
+	for _, d := range c.m.dirs {
+		if d.from == d.to {
+			continue
+		}
+		for at := from; at < to; at++ {
+			i := bytes.Index(c.buf[at:min(len(c.buf), to+window-1)], []byte(d.from[:window]))
+			if i < 0 {
+				break
+			}
+			at += i
+			n := window
+			for n < len(d.from) && at+n < len(c.buf) && c.buf[at+n] == d.from[n] {
+				n++
+			}
+			end := c.base + int64(at+n)
+			if n < len(d.from) && (end-k.machine.origin(end))&15 == 0 {
+				k.refuse(c, c.base+int64(at), "a constant that ends with %q", d.from[:n])
+			}
+		}
+	}
+}
+
+// finish refuses paths of which a piece was not found.
+func (k *code) finish(c *content) {
+	grouped := k.groups.finish(func(key groupKey, at int64) {
+		if !key.complete(k.t.end, k) {
+			k.refuse(c, at, "some pieces of %s were not found", c.m.paths[key.path].from)
+		}
+	})
+	if len(k.groups.closed) >= maxGroups {
+		k.refuse(c, -1, "more split paths than are followed")
+	}
+	for path, mask := range k.consts {
+		name := c.m.paths[path].from
+		if !grouped[path] && !mask.all(k.t.end) {
+			k.refuse(c, -1, "some constants of %s were not found", name)
+		}
+		if at, ok := k.faint[path]; ok {
+			k.refuse(c, at, "a constant that may be the end of %s", name)
+		}
+		if at, ok := k.lasts[path]; ok {
+			k.refuse(c, at, "an operand that may be the end of %s", name)
+		}
+	}
+	k.machine.finish(c)
+}

@@ -1,0 +1,140 @@
+package relocate
+
+import (
+	"bytes"
+	"strings"
+)
+
+// mangled says whether the text in front of a hash part has the letters of a directory, with something else between
+// them than plain separators.
+func mangled(tail []byte, dir string) bool {
+	text := letters(slashes.Replace(string(tail)))
+	return strings.HasSuffix(text, letters(dir))
+}
+
+// slashes takes out spellings of a slash that have letters or digits.
+var slashes = strings.NewReplacer("%2F", "", "%2f", "", "%252F", "", "%252f", "", `\u002f`, "", `\u002F`, "",
+	`\x2f`, "", `\x2F`, "", `\057`, "", "&#47;", "", "&#x2F;", "", "&#x2f;", "", "=2F", "", "_2F", "", "_2f", "")
+
+// letters leaves letters and digits alone.
+func letters(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// isBase64 says which bytes base64 consists of, in both alphabets.
+var isBase64 = func() (t [256]bool) {
+	for _, c := range []byte(base64Digits + "-_") {
+		t[c] = true
+	}
+	return t
+}()
+
+const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+// base64Value has the six bits of each digit.
+var base64Value = func() (t [256]byte) {
+	for i, c := range []byte(base64Digits) {
+		t[c] = byte(i)
+	}
+	t['-'], t['_'] = 62, 63
+	return t
+}()
+
+// minBase64 is how many digits encode a hash part at least.
+const minBase64 = (hashLen*8 + 5) / 6
+
+// findBase64 refuses hash parts and directories that are encoded in base64, in lines or not.
+// They begin in [from, to), or in a line that does.
+func (c *content) findBase64(from, to int) {
+	const step = 16 // a line has two such places at least
+	b := c.buf
+	for p := from; p < to; p += step {
+		if !isBase64[b[p]] || p+step >= len(b) || !isBase64[b[p+step]] || !isBase64[b[p+step/2]] {
+			continue
+		}
+		start := p
+		for start > 0 && isBase64[b[start-1]] && p-start < ahead/2 {
+			start--
+		}
+		digits := c.letters[:0]
+		end := start
+		for end < len(b) && end-start < 2*ahead {
+			if isBase64[b[end]] {
+				digits = append(digits, base64Value[b[end]])
+				end++
+				continue
+			}
+			n := lineEnd(b[end:])
+			if n == 0 || len(digits) < 16 {
+				break
+			}
+			end += n
+		}
+		c.letters = digits
+		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded {
+			c.decode(digits, start)
+		}
+		if next := end - ahead/2; next > p {
+			p = from + (next-from)/step*step
+		}
+	}
+}
+
+// lineEnd returns the length of a line break within base64.
+func lineEnd(b []byte) int {
+	for _, s := range []string{"\n", "\r\n", `\n`} {
+		if len(b) > len(s) && hasPrefix(b, s) && isBase64[b[len(s)]] {
+			return len(s)
+		}
+	}
+	return 0
+}
+
+// decode looks at digits that begin at any of four phases.
+func (c *content) decode(digits []byte, at int) {
+	for phase := range 4 {
+		if phase >= len(digits) {
+			return
+		}
+		d := digits[phase:]
+		text := make([]byte, 0, len(d)*3/4+3)
+		for ; len(d) >= 4; d = d[4:] {
+			v := uint(d[0])<<18 | uint(d[1])<<12 | uint(d[2])<<6 | uint(d[3])
+			text = append(text, byte(v>>16), byte(v>>8), byte(v))
+		}
+		switch len(d) {
+		case 3:
+			text = append(text, d[0]<<2|d[1]>>4, d[1]<<4|d[2]>>2)
+		case 2:
+			text = append(text, d[0]<<2|d[1]>>4)
+		}
+		found := false
+		c.m.each(text, func(h hit) {
+			found = found || h.kind != hitWord && h.kind != hitForeign
+		})
+		if found || c.m.wideIn(text) {
+			c.hits++
+			c.encoded = c.base + int64(at+len(digits))
+			c.note(Finding{Refused, Base64, c.file, c.base + int64(at), string(bytes.TrimSpace(c.buf[at:min(len(c.buf), at+40)]))})
+			return
+		}
+	}
+}
+
+// wideIn says whether something mapped is in b in UTF-16 or UTF-32.
+func (m *Map) wideIn(b []byte) (found bool) {
+	for at := 0; ; {
+		run, ok := nextWide(b, 0, at)
+		if !ok {
+			return found
+		}
+		text := run.narrow(nil, b)
+		m.each(text, func(h hit) { found = found || h.kind != hitWord && h.kind != hitForeign })
+		at = max(run.end(), at+8)
+	}
+}

@@ -1,0 +1,95 @@
+package relocate
+
+import "encoding/binary"
+
+// Texts in UTF-16 and UTF-32 have zeros between their letters: one, or three. Whether they come before or behind
+// does not matter for what is replaced, the letters.
+
+// wideRun is a stretch of letters with zeros in between.
+type wideRun struct {
+	at     int // of the first letter
+	n      int // letters
+	stride int // bytes from one letter to the next
+}
+
+// wideAt says whether the eight bytes x are part of such a text, with which stride, and where in x a letter is.
+// Any eight bytes within one show it; so it is enough to look at every eighth place.
+func wideAt(x uint64) (stride, phase int) {
+	var set [8]bool
+	for i := range set {
+		c := byte(x >> (8 * i))
+		if c >= 0x80 {
+			return 0, 0
+		}
+		set[i] = c != 0
+	}
+	for phase := range 2 {
+		if set[phase] && set[phase+2] && set[phase+4] && set[phase+6] {
+			return 2, phase
+		}
+	}
+	for phase := range 4 {
+		if set[phase] && set[phase+4] && !set[(phase+2)%4] && !set[(phase+2)%4+4] {
+			return 4, phase
+		}
+	}
+	return 0, 0
+}
+
+// odd are the bytes at odd places of eight.
+const odd = 0xff00ff00ff00ff00
+
+// nextWide returns the first stretch that has letters at or behind from. It begins no earlier than first,
+// and ends no later than b.
+func nextWide(b []byte, first, from int) (wideRun, bool) {
+	for p := from; p+8 <= len(b); p += 8 {
+		x := binary.LittleEndian.Uint64(b[p:])
+		if x == 0 || x&odd != 0 && x&^odd != 0 {
+			continue // every second byte has to be zero, and the others not
+		}
+		stride, phase := wideAt(x)
+		if stride == 0 {
+			continue
+		}
+		at := p + phase
+		for at-stride >= first && isLetter(b[at-stride]) && gap(b, at, stride) {
+			at -= stride
+		}
+		n := 1
+		for end := at + stride; end < len(b) && isLetter(b[end]) && gap(b, end, stride); end += stride {
+			n++
+		}
+		return wideRun{at, n, stride}, true
+	}
+	return wideRun{}, false
+}
+
+func isLetter(c byte) bool { return c != 0 && c < 0x80 }
+
+// gap says whether there are zeros between the letter at that place and the one before.
+func gap(b []byte, at, stride int) bool {
+	for i := at - stride + 1; i < at; i++ {
+		if b[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// narrow appends the letters of a stretch.
+func (w wideRun) narrow(dst, b []byte) []byte {
+	for i := range w.n {
+		dst = append(dst, b[w.at+i*w.stride])
+	}
+	return dst
+}
+
+// put writes a text over the letters from number i on.
+func (w wideRun) put(b []byte, i int, text string) {
+	for j := range len(text) {
+		b[w.at+(i+j)*w.stride] = text[j]
+	}
+}
+
+// end is the first byte behind the last letter.
+func (w wideRun) end() int { return w.at + (w.n-1)*w.stride + 1 }
