@@ -46,9 +46,9 @@ type Reader struct {
 	Store string         // the store directory of the paths
 	Paths []closure.Path // in the order in which they come
 
-	z    *zstd.Decoder
-	tape *bounded
-	tar  *tar.Reader
+	tape  *bounded
+	tar   *tar.Reader
+	close func()
 
 	at    int             // index of the path that is being read; -1 before the first
 	dirs  map[string]bool // directories of that path, by their names in the store directory
@@ -62,17 +62,24 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Reader{z: z, tape: &bounded{r: z, left: maxRegistration + 1<<20}, at: -1}
-	b.tar = tar.NewReader(b.tape)
-	if err := b.begin(); err != nil {
+	b, err := newReader(z)
+	if err != nil {
 		z.Close()
 		return nil, err
 	}
+	b.close = z.Close
 	return b, nil
 }
 
+// newReader reads the tarball itself.
+func newReader(r io.Reader) (*Reader, error) {
+	b := &Reader{tape: &bounded{r: r, left: maxRegistration + 1<<20}, at: -1, close: func() {}}
+	b.tar = tar.NewReader(b.tape)
+	return b, b.begin()
+}
+
 // Close gives back what decompressing takes.
-func (b *Reader) Close() { b.z.Close() }
+func (b *Reader) Close() { b.close() }
 
 // bounded ends with an error before more is read than a bundle can have.
 type bounded struct {
