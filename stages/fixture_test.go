@@ -35,7 +35,7 @@ type member struct {
 func members() []member {
 	program := func(name, version, file string, roles ...lock.Role) member {
 		text := "#!/bin/sh\n# " + name + "\n"
-		if name == "bash-static" { // it runs the programs of runtime mode
+		if name == "busybox-static" { // it runs the programs of runtime mode
 			text += "exec /bin/bash \"$@\"\n"
 		}
 		entries := []debtest.Entry{debtest.Exe("./"+file, text)}

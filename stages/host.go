@@ -33,7 +33,7 @@ func hostStage() stage {
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
 			// What the sandbox came to was found out on the host of that run.
 			sandboxed := out["sandbox"] != "true" || r.facts.Namespaces.Work
-			return sandboxed && exists(out["shell"]) && r.runs(ctx, Host, out["nix"])
+			return sandboxed && exists(out["shell"]) && exists(r.hostAshPath()) && r.runs(ctx, Host, out["nix"])
 		},
 		build: (*installation).makeHost,
 	}
@@ -51,7 +51,7 @@ func (r *installation) makeHost(ctx context.Context) (outputs, error) {
 	if err := freshTree(r.layout.HostDir()); err != nil {
 		return nil, err
 	}
-	if err := r.hostShell(ctx, out["shell"]); err != nil {
+	if err := r.hostShells(ctx); err != nil {
 		return nil, err
 	}
 	var err error
@@ -77,6 +77,11 @@ func (r *installation) makeHost(ctx context.Context) (outputs, error) {
 
 // hostShellPath returns where the static shell of the host nix is.
 func (r *installation) hostShellPath() string { return filepath.Join(r.layout.HostDir(), "sh") }
+
+// hostAshPath returns where the static shell is that runs programs of ours; busybox goes by its name.
+// Bash would ask who the user is, of the host's directory services even, with libraries of another
+// C library than its own: for an account that is not in /etc/passwd that ends in a crash.
+func (r *installation) hostAshPath() string { return filepath.Join(r.layout.HostDir(), "ash") }
 
 // hostProgram returns where the host nix is, or is going to be.
 func (r *installation) hostProgram() string {

@@ -24,14 +24,22 @@ func freshTree(dir string) error {
 	return os.MkdirAll(dir, 0o755)
 }
 
-// hostShell puts the static bash where the sandboxes of the host nix have it as /bin/sh, as
-// Debian's own nix-bin does.
-func (r *installation) hostShell(ctx context.Context, path string) error {
-	data, err := r.seedFile(ctx, lock.Shell, "bash-static", "usr/bin/bash-static")
-	if err != nil {
-		return err
+// hostShells puts the static bash where the sandboxes of the host nix have it as /bin/sh, as
+// Debian's own nix-bin does, and beside it the static busybox, by which programs of ours run.
+func (r *installation) hostShells(ctx context.Context) error {
+	for _, s := range []struct{ pkg, file, to string }{
+		{"bash-static", "usr/bin/bash-static", r.hostShellPath()},
+		{"busybox-static", "usr/bin/busybox", r.hostAshPath()},
+	} {
+		data, err := r.seedFile(ctx, lock.Shell, s.pkg, s.file)
+		if err != nil {
+			return err
+		}
+		if err := r.writeFile(Host, s.to, data, 0o755); err != nil {
+			return err
+		}
 	}
-	return r.writeFile(Host, path, data, 0o755)
+	return nil
 }
 
 // relinkHost unpacks nix-bin and its libraries and makes them find each other where they are.

@@ -111,7 +111,7 @@ func (r *installation) runtimePrograms(host string) (map[string][]byte, error) {
 		}
 		var b bytes.Buffer
 		err := t.ExecuteTemplate(&b, "program.sh", map[string]string{
-			"Program": name, "Shell": r.hostShellPath(), "Nix": host, "Store": r.storeDir(), "URI": r.storeURI(),
+			"Program": name, "Shell": r.hostAshPath(), "Nix": host, "Store": r.storeDir(), "URI": r.storeURI(),
 			"State": r.layout.State, "Conf": r.layout.Conf, "Bin": bin,
 		})
 		if err != nil {

@@ -46,6 +46,10 @@ func TestEndToEnd(t *testing.T) {
 			t.Parallel()
 			testHome(t, home)
 		})
+		t.Run("stranger", func(t *testing.T) {
+			t.Parallel()
+			testStranger(t, w)
+		})
 		t.Run("diverted", func(t *testing.T) {
 			t.Parallel()
 			testDiverted(t, w)

@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,35 @@ func testRuntime(t *testing.T, p *place) early {
 		t.Errorf("with another store in the environment builtins.storeDir is %s", got)
 	}
 	return early{out, info}
+}
+
+// testStranger makes a prefix in runtime mode as an account that the host knows nothing of, without
+// a variable that says who it is, as a container may be run.
+func testStranger(t *testing.T, w *world) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can be somebody else")
+	}
+	const uid = 54321
+	dir, err := os.MkdirTemp("/var/tmp", "b-e2e-who-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { remove(t, dir) })
+	if err := os.Chown(dir, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	p := &place{w: w, store: filepath.Join(dir, "p/store"), home: dir, account: &account{name: "54321", uid: uid, gid: uid, switched: true}}
+	install := p.install("", "--runtime", "--cache-dir", filepath.Join(dir, "cache"))
+	install.env = slices.DeleteFunc(install.env, func(v string) bool {
+		return strings.HasPrefix(v, "USER=") || strings.HasPrefix(v, "LOGNAME=") || strings.HasPrefix(v, "SHELL=") || strings.HasPrefix(v, "XDG_CACHE_HOME=")
+	})
+	install.run(t).want(t, 0)
+	if got := strings.TrimSpace(p.runtime(t, "nix", "eval", "--raw", "--expr", "builtins.storeDir").must(t)); got != p.store {
+		t.Errorf("builtins.storeDir is %q, not %q", got, p.store)
+	}
+	if _, err := os.Stat(filepath.Join(p.root(), "var/nix/users/54321")); err != nil {
+		t.Errorf("its directories are not called by its number: %v", err)
+	}
 }
 
 // kept makes sure that what was built in runtime mode was not built again since.

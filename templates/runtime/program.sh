@@ -9,7 +9,11 @@ unset NIX_STORE NIX_STORE_DIR NIX_STATE_DIR NIX_LOG_DIR NIX_REMOTE NIX_DAEMON_SO
 # The directories that the file for shells sets, for when it was not sourced.
 user=$(PATH=${PATH-}:/usr/bin:/bin id -un 2>/dev/null) || user=${USER-}
 case $user in
-'' | .* | */*) user=$UID ;;
+'' | .* | */*)
+	while read -r key user _; do
+		[ "$key" != Uid: ] || break
+	done </proc/self/status
+	;;
 esac
 state={{sh .State}}
 export NIX_CONF_DIR={{sh .Conf}}
