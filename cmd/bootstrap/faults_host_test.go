@@ -40,14 +40,15 @@ func hostMishaps() []mishap {
 				p.program = "nobody"
 				if os.Geteuid() == 0 {
 					must(p.T, os.Chown(p.path("opt"), nobodyID, nobodyID))
+					must(p.T, os.Chown(p.cache, nobodyID, nobodyID))
 				}
 				must(p.T, os.Chmod(p.path("opt"), 0o500))
-				must(p.T, os.Chmod(p.cache, 0o777))
 				p.run().wants(3, "(?m)^hint: choose another")
 			},
 			heal: func(p *patient) {
 				p.program = "bootstrap"
 				must(p.T, os.Chown(p.path("opt"), os.Geteuid(), -1))
+				must(p.T, os.Chown(p.cache, os.Geteuid(), -1))
 				must(p.T, os.Chmod(p.path("opt"), 0o755))
 			},
 		},
