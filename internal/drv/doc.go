@@ -9,5 +9,6 @@
 // https://nix.dev/manual/nix/2.26/protocols/store-path.
 //
 // The package never builds, never evaluates, and writes nothing to a store. What it cannot prove, it refuses,
-// with a [RefusedError]; what it cannot see, such as a digest of a path, gives names that nobody has.
+// with a [RefusedError]; what it cannot see, such as a digest of a path, gives names that nobody has. Directories
+// beside the store directory, such as Nix itself has compiled in, are no part of it: they come out as they were.
 package drv
