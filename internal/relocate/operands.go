@@ -134,7 +134,10 @@ func shortOperand(b []byte, at int) bool {
 
 // lastOf notes an operand of four bytes that is the end of a hash part perhaps: it may belong to constants.
 func (k *code) lastOf(c *content, at int) {
-	if !isBase32[c.buf[at]] || len(c.buf) < at+4 {
+	if len(c.buf) < at+4 {
+		return
+	}
+	if b := c.buf[at : at+4]; !isBase32[b[0]] || !nameChar[b[1]] || !nameChar[b[2]] || !nameChar[b[3]] {
 		return
 	}
 	w := load32(c.buf[at:])

@@ -48,6 +48,9 @@ var base64Value = func() (t [256]byte) {
 // minBase64 is how many digits encode a hash part at least.
 const minBase64 = (hashLen*8 + 5) / 6
 
+// minLine is the length of the shortest lines that base64 is broken into.
+const minLine = 40
+
 // findBase64 refuses hash parts and directories that are encoded in base64, in lines or not.
 // They begin in [from, to), or in a line that does.
 func (c *content) findBase64(from, to int) {
@@ -62,18 +65,22 @@ func (c *content) findBase64(from, to int) {
 			start--
 		}
 		digits := c.letters[:0]
-		end := start
+		end, line := start, 0
 		for end < len(b) && end-start < 2*ahead {
 			if isBase64[b[end]] {
 				digits = append(digits, base64Value[b[end]])
 				end++
+				line++
 				continue
 			}
-			n := lineEnd(b[end:])
-			if n == 0 || len(digits) < 16 {
+			n := 0
+			if line >= minLine {
+				n = lineEnd(b[end:])
+			}
+			if n == 0 {
 				break
 			}
-			end += n
+			end, line = end+n, 0
 		}
 		c.letters = digits
 		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded {
