@@ -130,6 +130,9 @@ func (c *content) rewrite(from, to int) {
 		c.take(h, h.at, Plain, func(to string) { copy(c.buf[h.at:], to) })
 		if h.kind == hitHash {
 			c.spelling(h.at)
+			if c.code != nil {
+				c.code.inRow(c, h)
+			}
 		}
 	})
 	if c.texts {

@@ -19,6 +19,7 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 	writers := make([]io.Writer, 0, 5)
 	if s.code {
 		c.code = newCode(&e.o.Map.chunks)
+		c.code.archive = s.archive
 	}
 	var sections interface {
 		io.Writer

@@ -241,6 +241,7 @@ func hazards(t testing.TB) map[string]struct {
 		"xz without a path":      ok(xzed(t, "no", 1<<20), xzed(t, "no", 1<<20)),
 		"xz, large window":       f(xzed(t, "no", 64<<20), relocate.Unreadable),
 		"zstd":                   f(zst(t, path), relocate.Compressed),
+		"bzip2":                  f(bzip2Of, relocate.Compressed),
 		"zlib":                   f(zlibbed(t, path), relocate.Compressed),
 		"lz4":                    f("\x04\x22\x4d\x18....", relocate.Unreadable),
 		"lzip":                   f("LZIP\x01....", relocate.Unreadable),

@@ -109,7 +109,7 @@ func (k *code) small(c *content, at int, path int32, next int) {
 			continue
 		}
 		four := hasPrefix(c.buf[i:], text[:min(4, len(text))]) && shortOperand(c.buf, i)
-		two := hasPrefix(c.buf[i:], text[:2]) && bytes.Contains(c.buf[i-8:i], []byte("\x66"))
+		two := hasPrefix(c.buf[i:], text[:2]) && bytes.IndexByte(c.buf[i-8:i], 0x66) >= 0
 		if four || two || bytes.IndexByte(c.buf[i-7:i], 0xc6) >= 0 || c.buf[i-1] == 0x3c || bytes.IndexByte(c.buf[i-7:i], 0x80) >= 0 {
 			if k.smalls[path] == nil {
 				k.smalls[path] = &coverage{}
