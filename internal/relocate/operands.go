@@ -20,9 +20,12 @@ func within(b []byte, at int) bool {
 
 // operands repairs the operands of eight bytes that are weak alone, and what follows the last of them.
 func (k *code) operands(c *content, from, to int) {
-	for at := max(from, 2); at < min(to, len(c.buf)-window+1); at++ {
-		k.lastOf(c, at)
-		if !movabs(c.buf, at) {
+	b := c.buf
+	for at := max(from, 2); at < min(to, len(b)-window+1); at++ {
+		if isBase32[b[at]] && nameChar[b[at+1]] && nameChar[b[at+2]] && nameChar[b[at+3]] {
+			k.lastOf(c, at)
+		}
+		if b[at-1]&0xf8 != 0xb8 || !movabs(b, at) {
 			continue
 		}
 		pos := c.base + int64(at)
@@ -134,12 +137,6 @@ func shortOperand(b []byte, at int) bool {
 
 // lastOf notes an operand of four bytes that is the end of a hash part perhaps: it may belong to constants.
 func (k *code) lastOf(c *content, at int) {
-	if len(c.buf) < at+4 {
-		return
-	}
-	if b := c.buf[at : at+4]; !isBase32[b[0]] || !nameChar[b[1]] || !nameChar[b[2]] || !nameChar[b[3]] {
-		return
-	}
 	w := load32(c.buf[at:])
 	if !k.t.lasts.has(uint64(w)) || !shortOperand(c.buf, at) || movabs(c.buf, at) {
 		return

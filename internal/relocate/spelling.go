@@ -54,10 +54,11 @@ const minLine = 40
 // findBase64 refuses hash parts and directories that are encoded in base64, in lines or not.
 // They begin in [from, to), or in a line that does.
 func (c *content) findBase64(from, to int) {
-	const step = 16 // a line has two such places at least
+	// Of a hash part's digits, and of a line's, one is at such a place with eight more behind it.
+	const step, more = 32, 8
 	b := c.buf
 	for p := from; p < to; p += step {
-		if !isBase64[b[p]] || p+step >= len(b) || !isBase64[b[p+step]] || !isBase64[b[p+step/2]] {
+		if !isBase64[b[p]] || p+more >= len(b) || !isBase64[b[p+more]] || !isBase64[b[p+more/2]] {
 			continue
 		}
 		start := p
@@ -83,7 +84,7 @@ func (c *content) findBase64(from, to int) {
 			end, line = end+n, 0
 		}
 		c.letters = digits
-		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded {
+		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded && likely(digits) {
 			c.decode(digits, start)
 		}
 		if next := end - ahead/2; next > p {
@@ -100,6 +101,23 @@ func lineEnd(b []byte) int {
 		}
 	}
 	return 0
+}
+
+// likely says whether digits encode text: each fourth one has the upper six bits of a byte, which is a letter or,
+// with zeros in between, zero. A hash part alone has nine such digits in a row.
+func likely(digits []byte) bool {
+	const enough = 9
+	var row [4]int
+	for i, v := range digits {
+		if v != 0 && (v < ' '>>2 || v > 0x7f>>2) {
+			row[i&3] = 0
+			continue
+		}
+		if row[i&3]++; row[i&3] == enough {
+			return true
+		}
+	}
+	return false
 }
 
 // decode looks at digits that begin at any of four phases.
