@@ -61,6 +61,10 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 	}
 	if sections != nil {
 		for h, what := range sections.hazards() {
+			if h == DebugLink {
+				e.lists.link(file)
+				continue
+			}
 			e.note(Finding{Refused, h, file, -1, what})
 		}
 	}

@@ -46,9 +46,23 @@ func (k *code) operands(c *content, from, to int) {
 			k.put(c, at, window, p)
 			k.groups.add(p.path, pos, int(p.offset), window)
 			k.tail(c, at, p)
-		case !k.directory(c, at, pieces):
-			k.refuse(c, pos, "an operand %q", c.buf[at:at+window])
+		case k.directory(c, at, pieces):
+		default:
+			k.unresolved(c, at, pieces)
 		}
+	}
+}
+
+// unresolved refuses an operand that is part of a directory. One that may be an end of a path, without any other operand
+// of it nearby, matters only if constants are the rest.
+func (k *code) unresolved(c *content, at int, pieces []piece) {
+	for _, p := range pieces {
+		if p.path >= 0 {
+			k.faint[p.path] = c.base + int64(at)
+			continue
+		}
+		k.refuse(c, c.base+int64(at), "an operand %q", c.buf[at:at+window])
+		return
 	}
 }
 
