@@ -22,7 +22,7 @@ const (
 	// The paths of the tests: two that are mapped, and one that is not.
 	fromA   = "a1b2c3d4f5g6h7i8j9k0l1m2n3p4q5r6-hello-1.0"
 	toA     = "zyxwvsrqpnmlkjihgfdcba9876543210-hello-1.0"
-	fromB   = "0123456789abcdfghijklmnpqrsvwxyz-b"
+	fromB   = "b9k2v5h8d1c4m7x0q3j6r9w2f5s8y1z4-b"
 	toB     = "zzzzzzzzzzzzzzzzyyyyyyyyyyyyyyyy-b"
 	foreign = "ffffffffffffffffffffffffffffffff-foreign"
 )
