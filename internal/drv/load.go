@@ -2,6 +2,7 @@ package drv
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -103,8 +104,11 @@ func (m *mover) read(base string) error {
 		}
 		n.deps = append(n.deps, b)
 	}
-	if p := d.Path(m.from); p != what {
+	if p := m.from.Text(name+".drv", sha256.Sum256(text), d.references()); p != what {
 		return refuse(what, NotComputed, "its text gives %s", p)
+	}
+	if !d.namesItsOutputs() {
+		return refuse(what, Malformed, "a variable that is called like an output has another value")
 	}
 	for _, o := range d.Outputs {
 		b, err := m.from.base(o.Path)

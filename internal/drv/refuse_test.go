@@ -81,6 +81,12 @@ func TestRefusals(t *testing.T) {
 		}},
 		"not a derivation": {drv.Malformed, func(w *world) string { return w.text("x.drv", "Derive(") }},
 		"no .drv":          {drv.Malformed, func(w *world) string { return w.text("x", "x") }},
+		"a variable called like an output": {drv.Malformed, func(w *world) string {
+			d := simple("x", drv.Variable{Name: "out"})
+			w.add(d)
+			d.Env[0].Value = "elsewhere"
+			return w.keep(d)
+		}},
 		"inside a word": {drv.InsideWord, func(w *world) string {
 			return w.add(simple("x", drv.Variable{Name: "a", Value: "see " + dir + "-old"}))
 		}},
