@@ -185,6 +185,29 @@ func TestBareIsCounted(t *testing.T) {
 	}
 }
 
+// TestOtherDirectories: what follows from the store directory in expressions is replaced as well, and in one pass.
+func TestOtherDirectories(t *testing.T) {
+	w := newWorld(t, "/opt/some/store")
+	root := w.add(simple("x", drv.Variable{Name: "a", Value: "-Dstate=/opt/some/var/nix -Dstore=/opt/some/store"}))
+	o := drv.Options{From: w.dir, To: "/opt/some/var/nix/store", Store: w.files, Dirs: []drv.Move{{From: "/opt/some/var/nix", To: "/srv/var/nix"}}}
+	r, err := drv.Transport(o, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Derivation(w.base(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "-Dstate=/srv/var/nix -Dstore=/opt/some/var/nix/store"; d.Env[0].Value != want {
+		t.Errorf("%q, want %q", d.Env[0].Value, want)
+	}
+	o.Dirs[0].From = "/var"
+	var refused *drv.RefusedError
+	if _, err := drv.Transport(o, root); !errors.As(err, &refused) || refused.What != "/var" {
+		t.Errorf("a directory that is not distinctive: %v", err)
+	}
+}
+
 // TestMissesSafely: what cannot be seen is left as it is. The result differs from what evaluation would give,
 // so it is a name that nobody has.
 func TestMissesSafely(t *testing.T) {

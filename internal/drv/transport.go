@@ -2,6 +2,7 @@ package drv
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,13 @@ type Options struct {
 	From  Dir // must be distinctive, unless To is the same
 	To    Dir
 	Store Reader // what there is at From
+	// Dirs are other directories that follow from the store directory in expressions, as those of Nix itself do:
+	// state, logs, configuration. They have to be distinctive as well.
+	Dirs []Move
 }
+
+// Move is a directory, and what it becomes.
+type Move struct{ From, To Dir }
 
 // Result is a closure at another store directory.
 type Result struct {
@@ -32,19 +39,14 @@ type Result struct {
 // same way, by its own texts alone.
 // Errors about what cannot be transported are [RefusedError].
 func Transport(o Options, roots ...string) (*Result, error) {
-	if err := o.To.check(); err != nil {
-		return nil, err
-	}
-	if err := o.From.check(); err != nil {
-		return nil, err
-	}
-	if o.From != o.To {
-		if err := Distinctive(o.From); err != nil {
+	moves := append([]Move{{o.From, o.To}}, o.Dirs...)
+	for _, d := range moves {
+		if err := d.check(); err != nil {
 			return nil, err
 		}
 	}
 	m := &mover{
-		from: o.From, to: o.To, store: o.Store,
+		from: o.From, to: o.To, store: o.Store, moves: moves, replacer: newReplacer(moves),
 		nodes: map[string]*node{}, makers: map[string][]string{}, hashes: map[string]string{},
 		known: map[string]string{}, bases: map[string]string{}, texts: Memory{}, sources: map[string]bool{},
 		sumsFrom: map[string]Sum{}, sumsTo: map[string]Sum{},
@@ -65,6 +67,17 @@ func Transport(o Options, roots ...string) (*Result, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// check refuses directories that cannot be replaced.
+func (d Move) check() error {
+	if err := errors.Join(d.From.check(), d.To.check()); err != nil {
+		return err
+	}
+	if d.From == d.To {
+		return nil
+	}
+	return Distinctive(d.From)
 }
 
 // Verify computes the result once more from its own texts alone: each path at to must follow from them.
@@ -107,6 +120,8 @@ func (r *Result) Derivation(base string) (*Derivation, error) {
 // mover is one transport.
 type mover struct {
 	from, to Dir
+	moves    []Move // the store directory first
+	replacer *replacer
 	store    Reader
 
 	queue    []string // .drv files to be read
@@ -255,7 +270,7 @@ func (m *mover) move(n *node) error {
 
 // moved returns a derivation at the other directory, but for the paths of its outputs.
 func (m *mover) moved(d *Derivation) (*Derivation, error) {
-	re := func(s string) string { return rewrite(s, m.known, m.from, m.to) }
+	re := func(s string) string { return rewrite(s, m.known, m.replacer) }
 	c := &Derivation{
 		Name: re(d.Name), System: d.System, Builder: re(d.Builder),
 		Outputs: slices.Clone(d.Outputs),
