@@ -152,6 +152,18 @@ func (d *Derivation) isOutput(name string) bool {
 	return false
 }
 
+// namesItsOutputs says whether the variables that are called like outputs have their paths.
+func (d *Derivation) namesItsOutputs() bool {
+	for _, v := range d.Env {
+		for _, o := range d.Outputs {
+			if o.Name == v.Name && o.Path != v.Value {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // drvName returns the name of the derivation that a .drv file's base name stands for.
 func drvName(base string) (string, bool) {
 	name, ok := strings.CutSuffix(base, ".drv")

@@ -2,6 +2,7 @@ package drv
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -103,8 +104,11 @@ func (m *mover) read(base string) error {
 		}
 		n.deps = append(n.deps, b)
 	}
-	if p := d.Path(m.from); p != what {
+	if p := m.from.Text(name+".drv", sha256.Sum256(text), d.references()); p != what {
 		return refuse(what, NotComputed, "its text gives %s", p)
+	}
+	if !d.namesItsOutputs() {
+		return refuse(what, Malformed, "a variable that is called like an output has another value")
 	}
 	for _, o := range d.Outputs {
 		b, err := m.from.base(o.Path)
@@ -224,29 +228,36 @@ func (m *mover) owner(hash string) (dep string, ok bool, err error) {
 	return base, true, nil
 }
 
-// bare counts the occurrences of the store directory that no known hash part follows, and refuses those
+// bare counts the occurrences of the directories that no known hash part follows, and refuses those
 // that Nix cannot have put there.
 func (m *mover) bare(what string, where place, text string, covered []int) error {
-	for at := 0; ; {
-		i := strings.Index(text[at:], string(m.from))
-		if i < 0 {
-			return nil
+	for i, d := range m.moves {
+		if i > 0 {
+			covered = nil
 		}
-		at += i
-		end := at + len(m.from)
-		if len(covered) > 0 && covered[0] == at {
-			covered = covered[1:]
-		} else {
+		for at := 0; ; {
+			next := strings.Index(text[at:], string(d.From))
+			if next < 0 {
+				break
+			}
+			at += next
+			end := at + len(d.From)
+			if len(covered) > 0 && covered[0] == at {
+				covered = covered[1:]
+				at = end
+				continue
+			}
 			m.bareHits++
-			if why := bareHit(text, m.from, at); why != "" && m.from != m.to {
-				return refuse(what, InsideWord, "%s has %s, but %s", where, m.from, why)
+			if why := bareHit(text, d.From, at); why != "" && d.From != d.To {
+				return refuse(what, InsideWord, "%s has %s, but %s", where, d.From, why)
 			}
-			if short := m.shortened(text[end:]); short != "" {
-				return refuse(what, Truncated, "%s has %s/%s", where, m.from, short)
+			if short := m.shortened(text[end:]); i == 0 && short != "" {
+				return refuse(what, Truncated, "%s has %s/%s", where, d.From, short)
 			}
+			at = end
 		}
-		at = end
 	}
+	return nil
 }
 
 // shortened returns the beginning of a known hash part that follows a store directory, if it is one.

@@ -75,17 +75,8 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
 	for i := range len(s) {
-		var e byte
-		switch s[i] {
-		case '"', '\\':
-			e = s[i]
-		case '\n':
-			e = 'n'
-		case '\r':
-			e = 'r'
-		case '\t':
-			e = 't'
-		default:
+		e := escapes[s[i]]
+		if e == 0 {
 			continue
 		}
 		b = append(b, s[start:i]...)
@@ -95,3 +86,6 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, s[start:]...)
 	return append(b, '"')
 }
+
+// escapes has what stands behind a backslash.
+var escapes = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}

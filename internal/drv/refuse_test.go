@@ -81,6 +81,12 @@ func TestRefusals(t *testing.T) {
 		}},
 		"not a derivation": {drv.Malformed, func(w *world) string { return w.text("x.drv", "Derive(") }},
 		"no .drv":          {drv.Malformed, func(w *world) string { return w.text("x", "x") }},
+		"a variable called like an output": {drv.Malformed, func(w *world) string {
+			d := simple("x", drv.Variable{Name: "out"})
+			w.add(d)
+			d.Env[0].Value = "elsewhere"
+			return w.keep(d)
+		}},
 		"inside a word": {drv.InsideWord, func(w *world) string {
 			return w.add(simple("x", drv.Variable{Name: "a", Value: "see " + dir + "-old"}))
 		}},
@@ -176,6 +182,29 @@ func TestBareIsCounted(t *testing.T) {
 	}
 	if want := "-L/nix/store:/nix/store/lib /nix/store."; d.Env[0].Value != want || r.Bare != 3 {
 		t.Errorf("%q with %d counted, want %q with 3", d.Env[0].Value, r.Bare, want)
+	}
+}
+
+// TestOtherDirectories: what follows from the store directory in expressions is replaced as well, and in one pass.
+func TestOtherDirectories(t *testing.T) {
+	w := newWorld(t, "/opt/some/store")
+	root := w.add(simple("x", drv.Variable{Name: "a", Value: "-Dstate=/opt/some/var/nix -Dstore=/opt/some/store"}))
+	o := drv.Options{From: w.dir, To: "/opt/some/var/nix/store", Store: w.files, Dirs: []drv.Move{{From: "/opt/some/var/nix", To: "/srv/var/nix"}}}
+	r, err := drv.Transport(o, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Derivation(w.base(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "-Dstate=/srv/var/nix -Dstore=/opt/some/var/nix/store"; d.Env[0].Value != want {
+		t.Errorf("%q, want %q", d.Env[0].Value, want)
+	}
+	o.Dirs[0].From = "/var"
+	var refused *drv.RefusedError
+	if _, err := drv.Transport(o, root); !errors.As(err, &refused) || refused.What != "/var" {
+		t.Errorf("a directory that is not distinctive: %v", err)
 	}
 }
 

@@ -43,7 +43,7 @@ func eachHash(text string, f func(at int) (taken bool)) {
 
 // rewrite replaces hash parts, and then the store directory wherever it stands: a hash part is replaced with or without
 // its directory, since baseNameOf drops it, and without its name, which may run on.
-func rewrite(text string, known map[string]string, from, to Dir) string {
+func rewrite(text string, known map[string]string, dirs *replacer) string {
 	var b strings.Builder
 	done := 0
 	eachHash(text, func(at int) bool {
@@ -59,8 +59,33 @@ func rewrite(text string, known map[string]string, from, to Dir) string {
 		b.WriteString(text[done:])
 		text = b.String()
 	}
-	if from == to {
-		return text
+	return dirs.replace(text)
+}
+
+// replacer replaces directories, all of them in one pass.
+type replacer struct {
+	from []string
+	all  *strings.Replacer
+}
+
+func newReplacer(dirs []Move) *replacer {
+	r := &replacer{}
+	var pairs []string
+	for _, d := range dirs {
+		if d.From != d.To {
+			r.from = append(r.from, string(d.From))
+			pairs = append(pairs, string(d.From), string(d.To))
+		}
 	}
-	return strings.ReplaceAll(text, string(from), string(to))
+	r.all = strings.NewReplacer(pairs...)
+	return r
+}
+
+func (r *replacer) replace(text string) string {
+	for _, from := range r.from {
+		if strings.Contains(text, from) {
+			return r.all.Replace(text)
+		}
+	}
+	return text
 }

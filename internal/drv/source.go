@@ -93,7 +93,7 @@ func (m *mover) text(base string, file []byte, sum Sum) error {
 		moved = append(moved, string(m.to)+"/"+m.bases[dep])
 	}
 	slices.Sort(moved)
-	text := []byte(rewrite(string(file), m.known, m.from, m.to))
+	text := []byte(rewrite(string(file), m.known, m.replacer))
 	p := m.to.Text(base[HashLen+1:], sha256.Sum256(text), moved)
 	m.texts[p[len(m.to)+1:]] = text
 	return m.place(base, p)

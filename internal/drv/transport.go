@@ -1,8 +1,8 @@
 package drv
 
 import (
-	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +13,13 @@ type Options struct {
 	From  Dir // must be distinctive, unless To is the same
 	To    Dir
 	Store Reader // what there is at From
+	// Dirs are other directories that follow from the store directory in expressions, as those of Nix itself do:
+	// state, logs, configuration. They have to be distinctive as well.
+	Dirs []Move
 }
+
+// Move is a directory, and what it becomes.
+type Move struct{ From, To Dir }
 
 // Result is a closure at another store directory.
 type Result struct {
@@ -33,19 +39,14 @@ type Result struct {
 // same way, by its own texts alone.
 // Errors about what cannot be transported are [RefusedError].
 func Transport(o Options, roots ...string) (*Result, error) {
-	if err := o.To.check(); err != nil {
-		return nil, err
-	}
-	if err := o.From.check(); err != nil {
-		return nil, err
-	}
-	if o.From != o.To {
-		if err := Distinctive(o.From); err != nil {
+	moves := append([]Move{{o.From, o.To}}, o.Dirs...)
+	for _, d := range moves {
+		if err := d.check(); err != nil {
 			return nil, err
 		}
 	}
 	m := &mover{
-		from: o.From, to: o.To, store: o.Store,
+		from: o.From, to: o.To, store: o.Store, moves: moves, replacer: newReplacer(moves),
 		nodes: map[string]*node{}, makers: map[string][]string{}, hashes: map[string]string{},
 		known: map[string]string{}, bases: map[string]string{}, texts: Memory{}, sources: map[string]bool{},
 		sumsFrom: map[string]Sum{}, sumsTo: map[string]Sum{},
@@ -68,6 +69,17 @@ func Transport(o Options, roots ...string) (*Result, error) {
 	return r, nil
 }
 
+// check refuses directories that cannot be replaced.
+func (d Move) check() error {
+	if err := errors.Join(d.From.check(), d.To.check()); err != nil {
+		return err
+	}
+	if d.From == d.To {
+		return nil
+	}
+	return Distinctive(d.From)
+}
+
 // Verify computes the result once more from its own texts alone: each path at to must follow from them.
 func (r *Result) Verify(to Dir) error {
 	sums := map[string]Sum{}
@@ -76,10 +88,11 @@ func (r *Result) Verify(to Dir) error {
 		if err != nil {
 			return err
 		}
-		want := string(to) + "/" + r.Bases[base]
-		if got := d.Path(to); got != want {
+		want, text := string(to)+"/"+r.Bases[base], r.Texts[r.Bases[base]]
+		if got := to.Text(d.Name+".drv", sha256.Sum256(text), d.references()); got != want {
 			return fmt.Errorf("verify %s: its text gives %s", want, got)
 		}
+		recorded := slices.Clone(d.Outputs)
 		sums[want], err = d.address(to, func(p string) (Sum, bool) {
 			sum, ok := sums[p]
 			return sum, ok
@@ -87,7 +100,7 @@ func (r *Result) Verify(to Dir) error {
 		if err != nil {
 			return fmt.Errorf("verify %s: %w", want, err)
 		}
-		if !bytes.Equal(d.Text(), r.Texts[r.Bases[base]]) {
+		if !slices.Equal(recorded, d.Outputs) {
 			return fmt.Errorf("verify %s: its outputs are not what its text gives", want)
 		}
 	}
@@ -107,6 +120,8 @@ func (r *Result) Derivation(base string) (*Derivation, error) {
 // mover is one transport.
 type mover struct {
 	from, to Dir
+	moves    []Move // the store directory first
+	replacer *replacer
 	store    Reader
 
 	queue    []string // .drv files to be read
@@ -216,7 +231,6 @@ func (m *mover) move(n *node) error {
 	for i, o := range n.drv.Outputs {
 		before[i] = o.Path
 	}
-	text := n.drv.Text()
 	sum, err := n.drv.address(m.from, func(p string) (Sum, bool) {
 		sum, ok := m.sumsFrom[p[len(m.from)+1:]]
 		return sum, ok
@@ -228,9 +242,6 @@ func (m *mover) move(n *node) error {
 		if o.Path != before[i] {
 			return refuse(before[i], NotComputed, "%s gives %s", n.base, o.Path)
 		}
-	}
-	if string(n.drv.Text()) != string(text) {
-		return refuse(what, Malformed, "a variable that is called like an output has another value")
 	}
 	m.sumsFrom[n.base] = sum
 
@@ -250,7 +261,7 @@ func (m *mover) move(n *node) error {
 			return err
 		}
 	}
-	text = d.Text()
+	text := d.Text()
 	p := m.to.Text(d.Name+".drv", sha256.Sum256(text), d.references())
 	m.texts[p[len(m.to)+1:]] = text
 	m.sumsTo[p] = sum
@@ -259,7 +270,7 @@ func (m *mover) move(n *node) error {
 
 // moved returns a derivation at the other directory, but for the paths of its outputs.
 func (m *mover) moved(d *Derivation) (*Derivation, error) {
-	re := func(s string) string { return rewrite(s, m.known, m.from, m.to) }
+	re := func(s string) string { return rewrite(s, m.known, m.replacer) }
 	c := &Derivation{
 		Name: re(d.Name), System: d.System, Builder: re(d.Builder),
 		Outputs: slices.Clone(d.Outputs),

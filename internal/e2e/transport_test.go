@@ -81,7 +81,7 @@ func testTransport(t *testing.T, p *place) {
 			t.Fatal(err)
 		}
 		for j, to := range storeDirs {
-			r, err := drv.Transport(drv.Options{From: from, To: to, Store: files}, roots[from]...)
+			r, err := drv.Transport(drv.Options{From: from, To: to, Store: files, Dirs: beside(from, to)}, roots[from]...)
 			if err != nil {
 				t.Errorf("%s to %s: %v", from, to, err)
 				continue
@@ -105,6 +105,15 @@ func testTransport(t *testing.T, p *place) {
 			t.Logf("measured: %s to %s: %d of %d roots agree, %d derivations", from, to, len(roots[from])-wrong, len(roots[from]), len(r.Derivations))
 		}
 	}
+}
+
+// beside are the directories of Nix that the package set derives from the store directory.
+func beside(from, to drv.Dir) (list []drv.Move) {
+	for _, d := range []string{"var/nix", "var/log/nix", "etc/nix"} {
+		move := func(store drv.Dir) drv.Dir { return drv.Dir(filepath.Join(filepath.Dir(string(store)), d)) }
+		list = append(list, drv.Move{From: move(from), To: move(to)})
+	}
+	return list
 }
 
 func realStore(work string, i int) string { return filepath.Join(work, fmt.Sprint("store", i)) }

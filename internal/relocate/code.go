@@ -53,6 +53,7 @@ type code struct {
 	faint   map[int32]int64     // constants that are part of a path perhaps, and where
 	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
 	machine machine
+	archive bool
 }
 
 func newCode(t *chunkTable) *code {
@@ -155,6 +156,23 @@ func (k *code) cover(path int32, offset, n int) {
 	k.consts[path].add(offset, offset+n)
 	for i := 0; i < n; i += 16 {
 		k.starts[path].add(offset+i, offset+i+1)
+	}
+}
+
+// inRow notes constants that were put side by side, and so were replaced as a text: the path breaks off before its name
+// ends, where a constant does. In an archive it is not known yet where they are.
+func (k *code) inRow(c *content, h hit) {
+	p := c.m.paths[h.path]
+	start := h.at - (k.t.end - hashLen)
+	if k.archive || start < 0 || (c.base+int64(start))&15 != 0 || !hasPrefix(c.buf[start:], c.m.dirs[0].to+"/") {
+		return
+	}
+	n := k.t.end
+	for n < len(p.fromFull) && start+n < len(c.buf) && c.buf[start+n] == p.fromFull[n] {
+		n++
+	}
+	if n&15 == 0 && n < len(p.fromFull) {
+		k.cover(h.path, 0, n)
 	}
 }
 

@@ -30,6 +30,7 @@ type content struct {
 	buf     []byte // from behind what is being looked at, to what came last
 	base    int64  // where in the stream buf begins
 	plain   int64  // up to here texts are rewritten
+	widened int64  // up to here letters with zeros in between are rewritten
 	pieces  int64  // up to here pieces are repaired
 	taken   int64  // hash parts before this were taken
 	wide    int64  // the same for letters with zeros in between
@@ -93,13 +94,18 @@ func (c *content) reset(file string) {
 // advance rewrites as far as it can look ahead, and hands on what nobody will look back at.
 func (c *content) advance(last bool) error {
 	end := c.base + int64(len(c.buf))
-	texts, pieces, done := end-ahead, end-2*ahead, end-2*ahead-behind
+	// Each step is done further ahead than the next one looks.
+	texts, wide, pieces, done := end-ahead, end-ahead-overlap, end-2*ahead, end-2*ahead-behind
 	if last {
-		texts, pieces, done = end, end, end
+		texts, wide, pieces, done = end, end, end, end
 	}
 	if texts > c.plain {
 		c.rewrite(int(c.plain-c.base), int(texts-c.base))
 		c.plain = texts
+	}
+	if wide > c.widened {
+		c.rewriteWide(int(c.widened-c.base), int(wide-c.base))
+		c.widened = wide
 	}
 	if c.code != nil && pieces > c.pieces {
 		c.code.repair(c, int(c.pieces-c.base), int(pieces-c.base))
@@ -124,9 +130,11 @@ func (c *content) rewrite(from, to int) {
 		c.take(h, h.at, Plain, func(to string) { copy(c.buf[h.at:], to) })
 		if h.kind == hitHash {
 			c.spelling(h.at)
+			if c.code != nil {
+				c.code.inRow(c, h)
+			}
 		}
 	})
-	c.rewriteWide(from, to)
 	if c.texts {
 		c.findBase64(from, to)
 	}

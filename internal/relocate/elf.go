@@ -23,11 +23,11 @@ type elfWatch struct {
 	tail  []byte
 }
 
-// sectionNames are the names of sections that matter, without the dot.
-var sectionNames = map[string]Hazard{
-	"\x00.gnu_debuglink\x00": DebugLink,
-	"\x00.gnu.lto_":          Compressed,
-}
+// sectionNames are the names of sections that matter, and what all of them begin with.
+var (
+	sectionNames = map[string]Hazard{".gnu_debuglink\x00": DebugLink, ".gnu.lto_": Compressed}
+	sectionStart = []byte(".gnu")
+)
 
 func (w *elfWatch) Write(p []byte) (int, error) {
 	if len(w.head) < 64 {
@@ -82,17 +82,20 @@ func (w *elfWatch) find(p []byte) {
 const maxNames = 1000
 
 func (w *elfWatch) findIn(b []byte, base int64) {
-	for name, hazard := range sectionNames {
-		for at := 0; len(w.names) < maxNames; at++ {
-			i := bytes.Index(b[at:], []byte(name))
-			if i < 0 {
-				break
+	for at := 0; len(w.names) < maxNames; at++ {
+		i := bytes.Index(b[at:], sectionStart)
+		if i < 0 {
+			return
+		}
+		at += i
+		for name, hazard := range sectionNames {
+			if !hasPrefix(b[at:], name) {
+				continue
 			}
-			at += i
 			if w.names == nil {
 				w.names = map[int64]Hazard{}
 			}
-			w.names[base+int64(at)+1] = hazard
+			w.names[base+int64(at)] = hazard
 		}
 	}
 }

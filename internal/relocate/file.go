@@ -17,8 +17,16 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 	c.out, c.keep, c.texts = w, e.o.KeepBare, true
 	c.reset(file)
 	writers := make([]io.Writer, 0, 5)
+	var back *wayBack
 	if s.code {
 		c.code = newCode(&e.o.Map.chunks)
+		c.code.archive = s.archive
+		if !e.o.TargetMayOccur {
+			back = e.wayBack(file)
+			back.c.code.archive = s.archive
+			c.out = back.both(w)
+			writers = append(writers, back.source)
+		}
 	}
 	var sections interface {
 		io.Writer
@@ -55,11 +63,20 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 	if err := c.Close(); err != nil {
 		return err
 	}
+	if back != nil {
+		if err := back.judge(e, file); err != nil {
+			return err
+		}
+	}
 	if list != nil {
 		e.list(list, file)
 	}
 	if sections != nil {
 		for h, what := range sections.hazards() {
+			if h == DebugLink {
+				e.lists.link(file)
+				continue
+			}
 			e.note(Finding{Refused, h, file, -1, what})
 		}
 	}

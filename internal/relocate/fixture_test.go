@@ -22,8 +22,8 @@ const (
 	// The paths of the tests: two that are mapped, and one that is not.
 	fromA   = "a1b2c3d4f5g6h7i8j9k0l1m2n3p4q5r6-hello-1.0"
 	toA     = "zyxwvsrqpnmlkjihgfdcba9876543210-hello-1.0"
-	fromB   = "0123456789abcdfghijklmnpqrsvwxyz-b"
-	toB     = "zzzzzzzzzzzzzzzzyyyyyyyyyyyyyyyy-b"
+	fromB   = "b9k2v5h8d1c4m7x0q3j6r9w2f5s8y1z4-b"
+	toB     = "4z1y8s5f2w9r6j3q0x7m4c1d8h5v2k9b-b"
 	foreign = "ffffffffffffffffffffffffffffffff-foreign"
 )
 
@@ -146,10 +146,7 @@ func must(t testing.TB, o relocate.Options, files tree) (tree, *relocate.Report)
 	if err != nil {
 		t.Fatal(err)
 	}
-	inverse, err := o.Map.Inverse()
-	if err != nil {
-		t.Fatal(err)
-	}
+	inverse := o.Map.Inverse()
 	// What was left is a target now.
 	o.Map, o.References, o.TargetMayOccur = inverse, nil, true
 	if _, err := relocate.Relocate(&back, bytes.NewReader(out.Bytes()), o); err != nil {

@@ -18,6 +18,8 @@ type lists struct {
 	changed map[uint64]bool
 	vouched map[uint64]voucher
 	full    bool
+	links   []string // files with the checksum of a debug file
+	debug   bool     // a debug file was changed
 }
 
 // voucher is a file that vouches for another one.
@@ -113,7 +115,17 @@ func (l *lists) lines(file, text string) {
 }
 
 // change notes that a file was changed.
-func (l *lists) change(file string) { l.changed[key(path.Clean(file))] = true }
+func (l *lists) change(file string) {
+	l.changed[key(path.Clean(file))] = true
+	l.debug = l.debug || strings.HasSuffix(file, ".debug")
+}
+
+// link notes a file with .gnu_debuglink.
+func (l *lists) link(file string) {
+	if len(l.links) < maxFindings {
+		l.links = append(l.links, file)
+	}
+}
 
 // stale returns what vouches for changed files.
 func (l *lists) stale() (found []Finding) {
@@ -123,6 +135,13 @@ func (l *lists) stale() (found []Finding) {
 			seen[v] = true
 			found = append(found, Finding{Refused, v.hazard, v.file, -1, "it vouches for a file that was changed"})
 		}
+	}
+	for _, file := range l.links {
+		f := Finding{Left, DebugLink, file, -1, "of a file that is not in this package, or was not changed"}
+		if l.debug {
+			f.Verdict, f.Detail = Refused, "debug files of this package were changed"
+		}
+		found = append(found, f)
 	}
 	if l.full && len(l.changed) > 0 {
 		found = append(found, Finding{Refused, Listed, "", -1, "more files are listed than are followed"})

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"zombiezen.com/go/nix/nixbase32"
 )
@@ -38,6 +39,7 @@ type Map struct {
 	byFrom   map[[hashLen]byte]int32
 	byTo     map[[hashLen]byte]int32
 	chunks   chunkTable
+	back     func() *Map // the way back, made when it is needed
 }
 
 // dir is a directory with its target filled up to the same length.
@@ -92,6 +94,7 @@ func NewMap(o MapOptions) (*Map, error) {
 		return nil, err
 	}
 	m.chunks = newChunkTable(m)
+	m.back = sync.OnceValue(m.invert)
 	return m, nil
 }
 
@@ -193,15 +196,16 @@ func hashPart(base string) (h [hashLen]byte, err error) {
 }
 
 // Inverse returns the map of the way back: from what this one fills up to what it came from.
-func (m *Map) Inverse() (*Map, error) {
-	inv := &Map{byFrom: m.byTo, byTo: m.byFrom}
+func (m *Map) Inverse() *Map { return m.back() }
+
+func (m *Map) invert() *Map {
+	inv := &Map{byFrom: m.byTo, byTo: m.byFrom, back: func() *Map { return m }}
 	for _, d := range m.dirs {
 		back := dir{from: d.to, to: d.from}
 		for _, s := range d.spelled {
-			if s.to == "" {
-				return nil, errors.New("relocate: a shorter directory has no way back for escaped paths")
+			if s.to != "" { // otherwise it is refused on the way there
+				back.spelled = append(back.spelled, spelling{s.to, s.from})
 			}
-			back.spelled = append(back.spelled, spelling{s.to, s.from})
 		}
 		inv.dirs = append(inv.dirs, back)
 	}
@@ -210,5 +214,5 @@ func (m *Map) Inverse() (*Map, error) {
 		inv.paths = append(inv.paths, pair{p.to, p.from, p.toFull, p.fromFull})
 	}
 	inv.chunks = newChunkTable(inv)
-	return inv, nil
+	return inv
 }

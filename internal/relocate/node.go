@@ -60,6 +60,7 @@ func (e *engine) replace(text []byte, file string, what Hazard) {
 	}}
 	c.buf = text
 	c.rewrite(0, len(text))
+	c.rewriteWide(0, len(text))
 }
 
 func (e *engine) directory(w io.Writer, file string, depth int) error {

@@ -20,9 +20,12 @@ func within(b []byte, at int) bool {
 
 // operands repairs the operands of eight bytes that are weak alone, and what follows the last of them.
 func (k *code) operands(c *content, from, to int) {
-	for at := max(from, 2); at < min(to, len(c.buf)-window+1); at++ {
-		k.lastOf(c, at)
-		if !movabs(c.buf, at) {
+	b := c.buf
+	for at := max(from, 2); at < min(to, len(b)-window+1); at++ {
+		if isBase32[b[at]] && nameChar[b[at+1]] && nameChar[b[at+2]] && nameChar[b[at+3]] {
+			k.lastOf(c, at)
+		}
+		if b[at-1]&0xf8 != 0xb8 || !movabs(b, at) {
 			continue
 		}
 		pos := c.base + int64(at)
@@ -43,9 +46,23 @@ func (k *code) operands(c *content, from, to int) {
 			k.put(c, at, window, p)
 			k.groups.add(p.path, pos, int(p.offset), window)
 			k.tail(c, at, p)
-		case !k.directory(c, at, pieces):
-			k.refuse(c, pos, "an operand %q", c.buf[at:at+window])
+		case k.directory(c, at, pieces):
+		default:
+			k.unresolved(c, at, pieces)
 		}
+	}
+}
+
+// unresolved refuses an operand that is part of a directory. One that may be an end of a path, without any other operand
+// of it nearby, matters only if constants are the rest.
+func (k *code) unresolved(c *content, at int, pieces []piece) {
+	for _, p := range pieces {
+		if p.path >= 0 {
+			k.faint[p.path] = c.base + int64(at)
+			continue
+		}
+		k.refuse(c, c.base+int64(at), "an operand %q", c.buf[at:at+window])
+		return
 	}
 }
 
@@ -109,7 +126,7 @@ func (k *code) small(c *content, at int, path int32, next int) {
 			continue
 		}
 		four := hasPrefix(c.buf[i:], text[:min(4, len(text))]) && shortOperand(c.buf, i)
-		two := hasPrefix(c.buf[i:], text[:2]) && bytes.Contains(c.buf[i-8:i], []byte("\x66"))
+		two := hasPrefix(c.buf[i:], text[:2]) && bytes.IndexByte(c.buf[i-8:i], 0x66) >= 0
 		if four || two || bytes.IndexByte(c.buf[i-7:i], 0xc6) >= 0 || c.buf[i-1] == 0x3c || bytes.IndexByte(c.buf[i-7:i], 0x80) >= 0 {
 			if k.smalls[path] == nil {
 				k.smalls[path] = &coverage{}
@@ -134,9 +151,6 @@ func shortOperand(b []byte, at int) bool {
 
 // lastOf notes an operand of four bytes that is the end of a hash part perhaps: it may belong to constants.
 func (k *code) lastOf(c *content, at int) {
-	if !isBase32[c.buf[at]] || len(c.buf) < at+4 {
-		return
-	}
 	w := load32(c.buf[at:])
 	if !k.t.lasts.has(uint64(w)) || !shortOperand(c.buf, at) || movabs(c.buf, at) {
 		return

@@ -39,13 +39,10 @@ func TestOrder(t *testing.T) {
 
 // TestOrderForward: what moves before entries that were written needs a source that can be read twice.
 func TestOrderForward(t *testing.T) {
-	inverse, err := mapping(t).Inverse()
-	if err != nil {
-		t.Fatal(err)
-	}
+	inverse := mapping(t).Inverse()
 	files := tree{toA: "1", "b": "2", "c": "3"}
 	var out bytes.Buffer
-	_, err = relocate.Relocate(&out, stream{bytes.NewReader(pack(t, files)), 100}, relocate.Options{Map: inverse})
+	_, err := relocate.Relocate(&out, stream{bytes.NewReader(pack(t, files)), 100}, relocate.Options{Map: inverse})
 	var order *relocate.OrderError
 	if !errors.As(err, &order) || order.File != toA {
 		t.Errorf("a stream: %v", err)

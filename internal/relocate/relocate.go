@@ -60,6 +60,7 @@ type engine struct {
 	store   *store
 	r       narReader
 	content *content
+	back    *content        // the way back, for machine code
 	all     map[string]bool // directories of which all entries are held
 	written int             // entries
 }

@@ -95,7 +95,7 @@ func TestReport(t *testing.T) {
 	if report.Result.Sum != sha256.Sum256(out.Bytes()) || report.Result.Size != int64(out.Len()) {
 		t.Error("the result's digest is wrong")
 	}
-	if diff := cmp.Diff([]string{toA, toB}, report.References); diff != "" {
+	if diff := cmp.Diff([]string{toB, toA}, report.References); diff != "" {
 		t.Errorf("references (-want +got):\n%s", diff)
 	}
 	if report.Entries != 9 {

@@ -22,6 +22,14 @@ var isWord = func() (t [256]bool) {
 	return t
 }()
 
+// nameChar says which bytes a store path has behind its directory.
+var nameChar = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isWord[c] || c == '.' || c == '?' || c == '='
+	}
+	return t
+}()
+
 // hitKind says what was found.
 type hitKind uint8
 

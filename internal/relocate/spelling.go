@@ -48,13 +48,17 @@ var base64Value = func() (t [256]byte) {
 // minBase64 is how many digits encode a hash part at least.
 const minBase64 = (hashLen*8 + 5) / 6
 
+// minLine is the length of the shortest lines that base64 is broken into.
+const minLine = 40
+
 // findBase64 refuses hash parts and directories that are encoded in base64, in lines or not.
 // They begin in [from, to), or in a line that does.
 func (c *content) findBase64(from, to int) {
-	const step = 16 // a line has two such places at least
+	// Of a hash part's digits, and of a line's, one is at such a place with eight more behind it.
+	const step, more = 32, 8
 	b := c.buf
 	for p := from; p < to; p += step {
-		if !isBase64[b[p]] || p+step >= len(b) || !isBase64[b[p+step]] || !isBase64[b[p+step/2]] {
+		if !isBase64[b[p]] || p+more >= len(b) || !isBase64[b[p+more]] || !isBase64[b[p+more/2]] {
 			continue
 		}
 		start := p
@@ -62,21 +66,25 @@ func (c *content) findBase64(from, to int) {
 			start--
 		}
 		digits := c.letters[:0]
-		end := start
+		end, line := start, 0
 		for end < len(b) && end-start < 2*ahead {
 			if isBase64[b[end]] {
 				digits = append(digits, base64Value[b[end]])
 				end++
+				line++
 				continue
 			}
-			n := lineEnd(b[end:])
-			if n == 0 || len(digits) < 16 {
+			n := 0
+			if line >= minLine {
+				n = lineEnd(b[end:])
+			}
+			if n == 0 {
 				break
 			}
-			end += n
+			end, line = end+n, 0
 		}
 		c.letters = digits
-		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded {
+		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded && likely(digits) {
 			c.decode(digits, start)
 		}
 		if next := end - ahead/2; next > p {
@@ -93,6 +101,23 @@ func lineEnd(b []byte) int {
 		}
 	}
 	return 0
+}
+
+// likely says whether digits encode text: each fourth one has the upper six bits of a byte, which is a letter or,
+// with zeros in between, zero. A hash part alone has nine such digits in a row.
+func likely(digits []byte) bool {
+	const enough = 9
+	var row [4]int
+	for i, v := range digits {
+		if v != 0 && (v < ' '>>2 || v > 0x7f>>2) {
+			row[i&3] = 0
+			continue
+		}
+		if row[i&3]++; row[i&3] == enough {
+			return true
+		}
+	}
+	return false
 }
 
 // decode looks at digits that begin at any of four phases.
