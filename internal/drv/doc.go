@@ -10,5 +10,5 @@
 //
 // The package never builds, never evaluates, and writes nothing to a store. What it cannot prove, it refuses,
 // with a [RefusedError]; what it cannot see, such as a digest of a path, gives names that nobody has. Directories
-// beside the store directory, such as Nix itself has compiled in, are no part of it: they come out as they were.
+// beside the store directory, such as Nix itself has compiled in, move along where [Options] names them.
 package drv
