@@ -19,7 +19,7 @@ func bootstrapStage() stage {
 		inputs: nixInputs,
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
 			return r.haveNix(ctx, Bootstrap, out["nix"]) &&
-				!r.builtNix(Bootstrap, nixcmd.Program(out["nix"])).Spoilt(ctx, out["nix"])
+				unaltered(ctx, r.builtNix(Bootstrap, nixcmd.Program(out["nix"])), out["nix"])
 		},
 		build: func(r *installation, ctx context.Context) (outputs, error) {
 			if err := r.writePackages(ctx, Bootstrap); err != nil {

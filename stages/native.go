@@ -24,12 +24,18 @@ func nativeStage() stage {
 		name: Native, does: "compile the Nix to keep, with that one",
 		inputs: nixInputs,
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
-			// Some 50 MB are hashed, in a fraction of a second.
 			return r.haveNix(ctx, Native, out["nix"]) &&
-				!r.builtNix(Native, nixcmd.Program(out["nix"])).Spoilt(ctx, out["nix"])
+				unaltered(ctx, r.builtNix(Native, nixcmd.Program(out["nix"])), out["nix"])
 		},
 		build: (*installation).makeNative,
 	}
+}
+
+// unaltered reports whether store paths have the contents that are registered. What they refer to is
+// for the stage to say that made it.
+func unaltered(ctx context.Context, n nixcmd.Nix, paths ...string) bool {
+	altered, err := n.Altered(ctx, paths...)
+	return err == nil && len(altered) == 0
 }
 
 func (r *installation) makeNative(ctx context.Context) (outputs, error) {

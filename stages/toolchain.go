@@ -45,13 +45,18 @@ func shaped(ctx context.Context, out outputs) bool {
 	return err == nil && got == out["shape"]
 }
 
-// sound reports whether the toolchain has the contents that are registered, where that is asked for.
+// sound reports whether the toolchain has the contents that are registered: all of it where that is
+// asked for, and else what the native nix needs while it runs, some 40 MB.
 func (r *installation) sound(ctx context.Context, out outputs) bool {
-	if !r.thorough {
-		return true
+	paths := []string{out[ShellAttribute], out["runtime"], out["cacert"]}
+	if r.thorough {
+		paths = toolPaths(out)
 	}
 	n, ok := r.anyNix(ctx, Toolchain)
-	return ok && !n.Spoilt(ctx, toolPaths(out)...)
+	if !ok {
+		return !r.thorough // when there is a Nix again, it looks before it builds
+	}
+	return unaltered(ctx, n, paths...)
 }
 
 // toolchainStage: toolchain = host.build(packages.toolchain).

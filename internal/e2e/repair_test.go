@@ -41,6 +41,9 @@ func testRepair(t *testing.T, p *place) {
 			})
 		}
 		r := p.program("repair", "--yes").run(t).want(t, 0)
+		if !strings.Contains(r.stdout, "Done again: host, toolchain.") {
+			t.Errorf("it has done more again, or less, than what was damaged:\n%s", r.stdout)
+		}
 		for _, want := range []string{"toolchain", mine} {
 			if !strings.Contains(r.stdout, want) {
 				t.Errorf("%q is not named:\n%s", want, r.stdout)
