@@ -1,42 +1,107 @@
 package relocate
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"hash"
 	"io"
+	"slices"
 )
 
 // wayBack takes what a file of machine code became back to what it was. For texts it is enough to count what is in the
 // result; pieces of paths in code are found by what they look like, and what looks like one may have been there before.
 type wayBack struct {
-	source hash.Hash
-	result hash.Hash // of what the way back gives
+	seam
 	c      *content
+	places places
+	spots  []int
+	fed    int64 // up to here c has the stream, as far as it needs it
+	err    error
 }
 
-func (e *engine) wayBack(file string) *wayBack {
-	b := &wayBack{source: sha256.New(), result: sha256.New()}
-	if e.back == nil {
-		e.back = &content{m: e.o.Map.Inverse(), tally: newTally(e.o.Map), note: func(Finding) {}}
-	}
-	b.c = e.back
-	b.c.out, b.c.keep = b.result, e.o.KeepBare
-	b.c.reset(file)
-	b.c.code = newCode(&b.c.m.chunks)
+const (
+	// around is how far from a piece others may be that matter to it, with room to spare.
+	around = 4 * near
+	// context is more than a path has bytes, in addition.
+	context = 2 * around
+)
+
+func newWayBack(m *Map, seed drift) *wayBack {
+	inverse := m.Inverse()
+	b := &wayBack{c: &content{m: inverse, out: io.Discard, tally: newTally(m), note: func(Finding) {}, drift: seed}}
+	b.seam = seam{behind: context, ahead: context, look: b.look}
 	return b
 }
 
+// start begins with a file, whose way there is another content's.
+func (b *wayBack) start(there *content, keep bool) {
+	b.begin()
+	b.fed, b.err = 0, nil
+	b.c.keep = keep
+	b.c.reset(there.file)
+	b.c.code = newCode(&b.c.m.chunks)
+	b.c.code.archive, b.c.code.machine, b.c.code.guest = there.code.archive, there.code.machine, true
+}
+
+// look takes what may have a piece of a target in it, and what is around it, back.
+func (b *wayBack) look(buf []byte, base int64, from, to int) {
+	t, m := &b.c.m.chunks, b.c.m
+	b.places.texts(m.kinds, buf)
+	b.places.pieces(m.kinds, buf)
+	b.spots = b.spots[:0]
+	next := from
+	for _, start := range b.places.runs {
+		if start >= to+window {
+			break
+		}
+		t.strongIn(buf, start, next, to, func(at int, p piece) int {
+			// A whole hash part is a text.
+			hash := at - int(p.offset) + t.end - hashLen
+			if hash >= 0 && hasPrefix(buf[hash:], m.paths[p.path].from[:hashLen]) && !t.twice[load64(buf[at:])] {
+				next = max(at+1, hash+hashLen)
+				return next
+			}
+			b.spots = append(b.spots, at)
+			next = at + window
+			return next
+		})
+	}
+	for _, at := range between(b.places.movabs, from, min(to, len(buf)-window+1)) {
+		if len(t.weakAt(buf[at:])) > 0 {
+			b.spots = append(b.spots, at)
+		}
+	}
+	slices.Sort(b.spots)
+	for _, at := range b.spots {
+		b.feed(buf, base, at)
+	}
+}
+
+// feed gives what is around a place to the content that takes it back.
+func (b *wayBack) feed(buf []byte, base int64, at int) {
+	from, to := base+int64(max(0, at-around)), base+int64(min(len(buf), at+around))
+	if to <= b.fed || b.err != nil {
+		return
+	}
+	if from > b.fed {
+		b.err = b.c.skip(from)
+	} else {
+		from = b.fed
+	}
+	if b.err == nil {
+		_, b.err = b.c.Write(buf[from-base : to-base])
+	}
+	b.fed = to
+}
+
 // judge refuses a file that is another one after there and back.
-func (b *wayBack) judge(e *engine, file string) error {
+func (b *wayBack) judge(e *engine, there *content) error {
+	b.end()
+	if b.err != nil {
+		return b.err
+	}
 	if err := b.c.Close(); err != nil {
 		return err
 	}
-	if !bytes.Equal(b.source.Sum(nil), b.result.Sum(nil)) {
-		e.note(Finding{Refused, Invariant, file, -1, "there and back gives another file"})
+	if there.drift.sum+b.c.drift.sum != 0 {
+		e.note(Finding{Refused, Invariant, there.file, -1, "there and back gives another file"})
 	}
 	return nil
 }
-
-// both writes to the result and to the way back.
-func (b *wayBack) both(w io.Writer) io.Writer { return io.MultiWriter(w, b.c) }

@@ -10,59 +10,102 @@ import (
 // another search than the one that replaces, over other bytes.
 type checker struct {
 	m      *Map
-	buf    []byte
+	seam   seam
 	tally        // of the targets: hashes and replaced; of source directories: left
 	stale  int64 // hash parts of the source
-	next   []int // for each directory, and for each target, in buf: places before it were counted
+	from   texts // directories of the source
+	to     texts
+	places places
+	kinds  *kinds
 	narrow []byte
+}
+
+// texts are directories that are counted.
+type texts struct {
+	list  []string
+	leads []lead // none if there are too many pairs
+	next  int64  // places before it were counted
+	n     *int64
 }
 
 // overlap is how long the longest thing is that is looked for, in UTF-32.
 const overlap = 4 * 96
 
 func newChecker(m *Map) *checker {
-	return &checker{m: m, tally: *newTally(m), buf: make([]byte, 0, bufSize), next: make([]int, 2*len(m.dirs))}
+	k := &checker{m: m, tally: *newTally(m)}
+	k.from, k.to = texts{list: sources(m.dirs), n: &k.left}, texts{list: targets(m.dirs), n: &k.replaced}
+	from, to := leads(k.from.list), leads(k.to.list)
+	pairs := append(pairsOf(from), pairsOf(to)...)
+	if len(pairs) <= maxPairs {
+		k.from.leads, k.to.leads = from, to
+	}
+	k.kinds = newKinds(pairs)
+	k.seam = seam{ahead: overlap, look: k.count}
+	return k
 }
 
-func (k *checker) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		take := min(len(p), cap(k.buf)-len(k.buf))
-		k.buf = append(k.buf, p[:take]...)
-		p = p[take:]
-		if len(k.buf) == cap(k.buf) {
-			k.count(len(k.buf) - overlap)
+func (k *checker) Write(p []byte) (int, error) { return k.seam.Write(p) }
+
+// count counts what begins in b before to.
+func (k *checker) count(b []byte, base int64, _, to int) {
+	k.places.texts(k.kinds, b)
+	pairs := between(k.places.pairs, 0, to+window)
+	for _, t := range []*texts{&k.from, &k.to} {
+		if t.leads == nil {
+			t.all(b, base, to)
+		}
+		for _, p := range pairs {
+			for _, l := range t.leads {
+				t.at(b, base, p-l.offset, to)
+			}
 		}
 	}
-	return n, nil
+	done := 0
+	for _, s := range k.places.hashes {
+		for q := s.from + hashLen/2; q < s.to; q += hashLen / 2 {
+			if q < done {
+				continue
+			}
+			first := q
+			for first > 0 && isBase32[b[first-1]] {
+				first--
+			}
+			for done = q; done < len(b) && isBase32[b[done]]; {
+				done++
+			}
+			k.hashes(b[first:done], to-first)
+		}
+	}
+	k.wide(b, base, to)
 }
 
-// count counts what begins before to, and lets go of it.
-func (k *checker) count(to int) {
-	if to <= 0 {
+// at counts a directory that is at a place.
+func (t *texts) at(b []byte, base int64, at, to int) {
+	if at < 0 || at >= to || base+int64(at) < t.next {
 		return
 	}
-	k.dirs(k.buf, to, k.next)
-	for p := 0; p+16 < len(k.buf); p += 16 {
-		// Every hash part has at least two bytes that are sixteen apart, at places that are looked at.
-		if !isBase32[k.buf[p]] || !isBase32[k.buf[p+16]] {
-			continue
+	longest := 0
+	for _, text := range t.list {
+		if hasPrefix(b[at:], text) {
+			longest = max(longest, len(text))
 		}
-		first, last := p, p
-		for first > 0 && isBase32[k.buf[first-1]] {
-			first--
-		}
-		for last < len(k.buf) && isBase32[k.buf[last]] {
-			last++
-		}
-		k.hashes(k.buf[first:last], to-first)
-		p = max(p, (last-1)&^15)
 	}
-	k.wide(to)
-	for i := range k.next {
-		k.next[i] = max(0, k.next[i]-to)
+	if longest > 0 {
+		*t.n++
+		t.next = base + int64(at+longest)
 	}
-	k.buf = k.buf[:copy(k.buf, k.buf[to:])]
+}
+
+// all looks at every place.
+func (t *texts) all(b []byte, base int64, to int) {
+	for at := 0; at < to; at++ {
+		i := bytes.IndexByte(b[at:to], '/')
+		if i < 0 {
+			return
+		}
+		at += i
+		t.at(b, base, at, to)
+	}
 }
 
 // hashes counts hash parts in a run of digits, as far as they begin before to.
@@ -78,49 +121,30 @@ func (k *checker) hashes(digits []byte, to int) {
 	}
 }
 
-// dirs counts directories that begin in b before to, and not before next.
-func (k *checker) dirs(b []byte, to int, next []int) {
-	n := len(k.m.dirs)
-	k.left += k.begin(b, to, k.m.common, next[:n], func(i int) string { return k.m.dirs[i].from })
-	k.replaced += k.begin(b, to, k.m.commonTo, next[n:], func(i int) string { return k.m.dirs[i].to })
-}
-
-// begin counts texts that have a beginning in common.
-func (k *checker) begin(b []byte, to int, common string, next []int, text func(int) string) (n int64) {
-	needle := []byte(common)
-	for at := slices.Min(next); at < to; at++ {
-		i := bytes.Index(b[at:], needle)
-		if i < 0 || at+i >= to {
-			return n
-		}
-		at += i
-		for j := range next {
-			if at >= next[j] && hasPrefix(b[at:], text(j)) {
-				n++
-				next[j] = at + len(text(j))
-			}
-		}
-	}
-	return n
-}
-
 // wide counts the same among letters with zeros in between.
-func (k *checker) wide(to int) {
-	for at := 0; ; {
-		run, ok := nextWide(k.buf, 0, at)
-		if !ok || run.at >= to {
-			return
+func (k *checker) wide(b []byte, _ int64, to int) {
+	at := 0
+	for _, p := range between(k.places.wide, 0, to+8) {
+		if p < at {
+			continue
 		}
-		k.narrow = run.narrow(k.narrow[:0], k.buf)
+		run, ok := wideRunAt(b, 0, p)
+		if !ok || run.at >= to {
+			continue
+		}
+		k.narrow = run.narrow(k.narrow[:0], b)
 		n := (to - run.at + run.stride - 1) / run.stride
-		k.dirs(k.narrow, n, make([]int, len(k.next)))
-		k.hashes2(n)
-		at = max(run.end(), at+8)
+		for _, t := range []*texts{&k.from, &k.to} {
+			letters := texts{list: t.list, n: t.n}
+			letters.all(k.narrow, 0, min(n, len(k.narrow)))
+		}
+		k.digits(n)
+		at = max(run.end(), p+8)
 	}
 }
 
-// hashes2 counts hash parts among other letters.
-func (k *checker) hashes2(to int) {
+// digits counts hash parts among other letters.
+func (k *checker) digits(to int) {
 	for i := 0; i < len(k.narrow); i++ {
 		if !isBase32[k.narrow[i]] {
 			continue
@@ -136,7 +160,7 @@ func (k *checker) hashes2(to int) {
 
 // compare says what in the result is not as it has to be.
 func (k *checker) compare(want *tally, mayBeThere bool) (wrong []Finding) {
-	k.count(len(k.buf))
+	k.seam.end()
 	bad := func(h Hazard, format string, args ...any) {
 		wrong = append(wrong, Finding{Refused, h, "", -1, fmt.Sprintf(format, args...)})
 	}

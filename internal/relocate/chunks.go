@@ -25,6 +25,8 @@ type chunkTable struct {
 	short  map[uint64][]piece // weak ones that are cut by the end of the path; the first byte is their length
 	last   map[uint32][]int32 // the last characters of a hash part in four bytes, and of which paths
 	sieves [2]sieve           // of strong and of weak windows
+	shorts sieve              // of the keys of short
+	grams  sieve              // what weak windows begin with that begin with four bytes of a directory
 	lasts  sieve
 }
 
@@ -66,7 +68,7 @@ func newChunkTable(m *Map) chunkTable {
 		strong: map[uint64]piece{}, twice: map[uint64]bool{}, weak: map[uint64][]piece{},
 		short: map[uint64][]piece{}, last: map[uint32][]int32{},
 		sieves: [2]sieve{newSieve(hashLen * len(m.paths)), newSieve(16 * len(m.paths))},
-		lasts:  newSieve(4 * len(m.paths)),
+		shorts: newSieve(len(m.paths)), grams: newSieve(1), lasts: newSieve(4 * len(m.paths)),
 	}
 	for i, d := range m.dirs {
 		for k := 0; k+window <= len(d.from); k++ {
@@ -85,6 +87,9 @@ func (t *chunkTable) addWeak(text []byte, p piece) {
 	w := load64(text)
 	t.weak[w] = append(t.weak[w], p)
 	t.sieves[1].add(w)
+	if int(p.offset)+4 <= t.end-hashLen || p.path < -1 {
+		t.grams.add(uint64(load32(text)))
+	}
 }
 
 func (t *chunkTable) addPath(path int32, text []byte) {
@@ -96,7 +101,9 @@ func (t *chunkTable) addPath(path int32, text []byte) {
 		case k+window > len(text): // the name is short
 			var b [window]byte
 			n := copy(b[:], text[k:])
-			t.short[cut(load64(b[:]), n)] = append(t.short[cut(load64(b[:]), n)], p)
+			key := cut(load64(b[:]), n)
+			t.short[key] = append(t.short[key], p)
+			t.shorts.add(key)
 		case inHash < enough:
 			t.addWeak(text[k:], p)
 		default:
@@ -115,40 +122,56 @@ func (t *chunkTable) addPath(path int32, text []byte) {
 	}
 }
 
-// next returns the first strong window in b that begins in [from, to).
-func (t *chunkTable) next(b []byte, from, to int) (at int, p piece, ok bool) {
+// strongIn calls f for every strong window of b that begins in [from, to) and has its digits in the run of digits that
+// begins at start. What f returns is where it goes on.
+func (t *chunkTable) strongIn(b []byte, start, from, to int, f func(at int, p piece) int) {
 	to = min(to, len(b)-window+1)
-	for at = from; at < to; {
-		// The bytes in the middle of a strong window are of the hash part.
-		if !isBase32[b[at+4]] {
-			at += 2
-			continue
-		}
-		if !isBase32[b[at+3]] {
-			at++
-			continue
-		}
+	end := start
+	for end < len(b) && isBase32[b[end]] {
+		end++
+	}
+	// Such a window is in the hash part, or in the end of the directory as well, or in the beginning of the name.
+	first, last := start, end-window
+	if start > 0 && b[start-1] == '/' {
+		first = start - (window - enough)
+	}
+	if end < len(b) && b[end] == '-' {
+		last = end - enough
+	}
+	for at := max(first, from); at <= last && at < to; at++ {
 		if w := load64(b[at:]); t.sieves[0].has(w) {
 			if p, ok := t.strong[w]; ok {
-				return at, p, true
+				at = max(at+1, f(at, p)) - 1
 			}
 		}
-		at++
 	}
-	return 0, piece{}, false
 }
 
 // weakAt returns what the eight bytes b begin with may be, of windows that are weak.
 func (t *chunkTable) weakAt(b []byte) []piece {
 	w := load64(b)
+	tail := isBase32[b[0]] && hasByte(w, '-') // the last digits, and the name
+	if !tail && !t.grams.has(w&0xffffffff) {
+		return nil
+	}
 	var found []piece
 	if t.sieves[1].has(w) {
 		found = t.weak[w]
 	}
-	if len(t.short) > 0 {
-		for n := 3; n < window; n++ {
-			found = append(found[:len(found):len(found)], t.short[cut(w, n)]...)
+	if !tail || len(t.short) == 0 {
+		return found
+	}
+	for n := 3; n < window; n++ {
+		if key := cut(w, n); t.shorts.has(key) {
+			found = append(found[:len(found):len(found)], t.short[key]...)
 		}
 	}
 	return found
+}
+
+// hasByte says whether one of eight bytes is c.
+func hasByte(w uint64, c byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	w ^= ones * uint64(c)
+	return (w-ones)&^w&highs != 0
 }

@@ -52,20 +52,24 @@ type code struct {
 	smalls  map[int32]*coverage // where small operands begin perhaps
 	faint   map[int32]int64     // constants that are part of a path perhaps, and where
 	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
-	machine machine
+	machine *machine
 	archive bool
+	guest   bool // machine is somebody else's
 }
 
 func newCode(t *chunkTable) *code {
 	return &code{
 		t: t, groups: groups{open: map[int32]*group{}, closed: map[groupKey]int64{}},
 		consts: map[int32]*coverage{}, starts: map[int32]*coverage{}, smalls: map[int32]*coverage{}, faint: map[int32]int64{}, lasts: map[int32]int64{},
+		machine: &machine{},
 	}
 }
 
 // repair handles what begins in [from, to) of the buffer.
 func (k *code) repair(c *content, from, to int) {
-	k.machine.look(c, from, to)
+	if !k.guest {
+		k.machine.look(c, from, to, k.archive)
+	}
 	k.find(c, from, min(len(c.buf), to+2*near))
 	for _, r := range k.runs {
 		if r.at >= c.base+int64(from) && r.at < c.base+int64(to) {
@@ -81,39 +85,45 @@ func (k *code) repair(c *content, from, to int) {
 
 // find looks for strong windows, and how far their stretch goes.
 func (k *code) find(c *content, from, to int) {
-	at := max(from, int(k.found-c.base))
-	for {
-		i, p, ok := k.t.next(c.buf, at, to)
-		if !ok {
+	next := max(from, int(k.found-c.base))
+	for _, start := range c.places.runs {
+		if start >= to+window {
 			break
 		}
-		if k.t.twice[load64(c.buf[i:])] {
-			k.refuse(c, c.base+int64(i), "two paths have the same piece")
-			at = i + window
-			continue
-		}
-		path, target := c.m.paths[p.path].fromFull, c.m.paths[p.path].toFull
-		first, last := i, i+window
-		for first > 0 && p.offset > 0 && !movabs(c.buf, first) {
-			// The directory was replaced already, if it is there as a whole.
-			b := c.buf[first-1]
-			if b != path[p.offset-1] && (int(p.offset) >= k.t.end-hashLen || b != target[p.offset-1]) {
-				break
-			}
-			first--
-			p.offset--
-		}
-		for n := int(p.offset) + last - first; last < len(c.buf) && n < len(path) && c.buf[last] == path[n]; n++ {
-			last++
-		}
-		r := run{at: c.base + int64(first), n: last - first, piece: p}
-		if movabs(c.buf, first) {
-			r.n, r.operand = window, true
-		}
-		k.runs = append(k.runs, r)
-		at = max(i+1, first+r.n)
+		k.t.strongIn(c.buf, start, next, to, func(i int, p piece) int {
+			next = k.strong(c, i, p)
+			return next
+		})
 	}
 	k.found = max(k.found, c.base+int64(to))
+}
+
+// strong records the stretch that a strong window is part of, and returns where it ends.
+func (k *code) strong(c *content, i int, p piece) int {
+	if k.t.twice[load64(c.buf[i:])] {
+		k.refuse(c, c.base+int64(i), "two paths have the same piece")
+		return i + window
+	}
+	path, target := c.m.paths[p.path].fromFull, c.m.paths[p.path].toFull
+	first, last := i, i+window
+	for first > 0 && p.offset > 0 && !movabs(c.buf, first) {
+		// The directory was replaced already, if it is there as a whole.
+		b := c.buf[first-1]
+		if b != path[p.offset-1] && (int(p.offset) >= k.t.end-hashLen || b != target[p.offset-1]) {
+			break
+		}
+		first--
+		p.offset--
+	}
+	for n := int(p.offset) + last - first; last < len(c.buf) && n < len(path) && c.buf[last] == path[n]; n++ {
+		last++
+	}
+	r := run{at: c.base + int64(first), n: last - first, piece: p}
+	if movabs(c.buf, first) {
+		r.n, r.operand = window, true
+	}
+	k.runs = append(k.runs, r)
+	return first + r.n
 }
 
 func (k *code) refuse(c *content, at int64, format string, args ...any) {
@@ -184,40 +194,39 @@ func (k *code) put(c *content, at, n int, p piece) {
 	} else {
 		to, what = c.m.dirs[-1-p.path].to, c.m.dirs[-1-p.path].from
 	}
-	n = copy(c.buf[at:at+n], to[p.offset:])
+	text := to[p.offset:min(len(to), int(p.offset)+n)]
+	c.drift.change(c.base+int64(at), c.buf[at:], text)
+	n = copy(c.buf[at:at+n], text)
 	c.changed = true
 	c.hits++
 	c.note(Finding{Repaired, Split, c.file, c.base + int64(at), fmt.Sprintf("%d bytes of %s", n, what)})
 }
 
 // constants looks at what is where constants of sixteen bytes are, for the ends of paths and for directories.
-// The members of an archive are at every second byte.
+// The members of an archive have each their own beginning.
 func (k *code) constants(c *content, from, to int) {
-	step := 16
-	if len(k.machine.origins) > 0 && k.machine.origins[0] != 0 {
-		step = 2
-	}
-	at := from + int(-(c.base+int64(from))&int64(step-1))
-	for ; at < to && at+16 <= len(c.buf); at += step {
-		if movabs(c.buf, at) {
-			continue
+	for at := from; at < to; {
+		origin, next := k.machine.around(c.base + int64(at))
+		end := int(min(int64(to), next-c.base))
+		for i := at + int((origin-c.base-int64(at))&15); i < end && i+16 <= len(c.buf); i += 16 {
+			k.constant(c, i)
 		}
-		for _, p := range k.weakAt(c.buf[at:]) {
-			if p.path < 0 {
-				k.constantDir(c, at, p)
-			} else if inHash := k.t.end - int(p.offset); inHash <= enough {
-				k.faint[p.path] = c.base + int64(at)
-			}
-		}
+		at = end
 	}
 }
 
-// weakAt leaves out what cannot be the end of a path.
-func (k *code) weakAt(b []byte) []piece {
-	if k.t.sieves[1].has(load64(b)) || isBase32[b[0]] && bytes.IndexByte(b[1:window], '-') >= 0 {
-		return k.t.weakAt(b)
+func (k *code) constant(c *content, at int) {
+	pieces := k.t.weakAt(c.buf[at:])
+	if len(pieces) == 0 || movabs(c.buf, at) {
+		return
 	}
-	return nil
+	for _, p := range pieces {
+		if p.path < 0 {
+			k.constantDir(c, at, p)
+		} else if inHash := k.t.end - int(p.offset); inHash <= enough {
+			k.faint[p.path] = c.base + int64(at)
+		}
+	}
 }
 
 // constantDir refuses a constant that is part of a directory, unless the directory is there as a whole:
@@ -236,24 +245,38 @@ func (k *code) constantDir(c *content, at int, p piece) {
 
 // cutConstants refuses constants whose last bytes are the beginning of a directory.
 func (k *code) cutConstants(c *content, from, to int) {
-	for _, d := range c.m.dirs {
-		if d.from == d.to {
-			continue
-		}
+	if c.m.leads == nil {
 		for at := from; at < to; at++ {
-			i := bytes.Index(c.buf[at:min(len(c.buf), to+window-1)], []byte(d.from[:window]))
+			i := bytes.IndexByte(c.buf[at:to], '/')
 			if i < 0 {
-				break
+				return
 			}
 			at += i
-			n := window
-			for n < len(d.from) && at+n < len(c.buf) && c.buf[at+n] == d.from[n] {
-				n++
+			k.cutConstant(c, at)
+		}
+		return
+	}
+	for _, p := range between(c.places.pairs, from, to+window) {
+		for i := range c.m.leads {
+			if at := p - c.m.leads[i].offset; at >= from && at < to {
+				k.cutConstant(c, at)
 			}
-			end := c.base + int64(at+n)
-			if n < len(d.from) && (end-k.machine.origin(end))&15 == 0 {
-				k.refuse(c, c.base+int64(at), "a constant that ends with %q", d.from[:n])
-			}
+		}
+	}
+}
+
+func (k *code) cutConstant(c *content, at int) {
+	for _, d := range c.m.dirs {
+		if d.from == d.to || !hasPrefix(c.buf[at:], d.from[:window]) {
+			continue
+		}
+		n := window
+		for n < len(d.from) && at+n < len(c.buf) && c.buf[at+n] == d.from[n] {
+			n++
+		}
+		end := c.base + int64(at+n)
+		if n < len(d.from) && (end-k.machine.origin(end))&15 == 0 {
+			k.refuse(c, c.base+int64(at), "a constant that ends with %q", d.from[:n])
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	bufSize = 256 << 10
+	bufSize = 128 << 10
 	// ahead is how far a decision looks ahead, and behind how far it looks back: a path has at most 311 bytes,
 	// four times that in UTF-32, and its pieces in machine code are near each other.
 	ahead  = 2048
@@ -25,6 +25,10 @@ type content struct {
 	tally *tally
 	code  *code // for machine code; may be nil
 	texts bool  // look for base64 as well
+
+	places places // what of buf has to be looked at
+	dirty  []span // what was changed since
+	drift  drift  // of what was repaired
 
 	size    int    // of buf; bufSize if it is 0
 	buf     []byte // from behind what is being looked at, to what came last
@@ -87,8 +91,29 @@ func (c *content) Close() error {
 func (c *content) reset(file string) {
 	*c = content{
 		m: c.m, out: c.out, file: file, keep: c.keep, note: c.note, tally: c.tally, texts: c.texts, size: c.size,
-		buf: c.buf[:0], letters: c.letters,
+		buf: c.buf[:0], letters: c.letters, places: c.places, dirty: c.dirty, drift: drift{seed: c.drift.seed},
 	}
+}
+
+// skip goes on at another place of the stream, as if it had ended before.
+func (c *content) skip(to int64) error {
+	if err := c.advance(true); err != nil {
+		return err
+	}
+	c.buf = c.buf[:0]
+	c.base, c.plain, c.widened, c.pieces = to, to, to, to
+	return nil
+}
+
+// short rewrites a text that is there as a whole.
+func (c *content) short(text []byte, file string) {
+	c.reset(file)
+	buf := c.buf
+	c.buf = text
+	c.places.texts(c.m.kinds, text)
+	c.rewrite(0, len(text))
+	c.rewriteWide(0, len(text))
+	c.buf = buf
 }
 
 // advance rewrites as far as it can look ahead, and hands on what nobody will look back at.
@@ -99,6 +124,8 @@ func (c *content) advance(last bool) error {
 	if last {
 		texts, wide, pieces, done = end, end, end, end
 	}
+	c.places.texts(c.m.kinds, c.buf)
+	c.dirty = c.dirty[:0]
 	if texts > c.plain {
 		c.rewrite(int(c.plain-c.base), int(texts-c.base))
 		c.plain = texts
@@ -108,6 +135,10 @@ func (c *content) advance(last bool) error {
 		c.widened = wide
 	}
 	if c.code != nil && pieces > c.pieces {
+		for _, s := range c.dirty {
+			c.places.again(c.m.kinds, c.buf, s.from, s.to)
+		}
+		c.places.pieces(c.m.kinds, c.buf)
 		c.code.repair(c, int(c.pieces-c.base), int(pieces-c.base))
 	}
 	c.pieces = max(c.pieces, pieces)
@@ -123,11 +154,14 @@ func (c *content) advance(last bool) error {
 
 // rewrite replaces what begins in [from, to) of the buffer.
 func (c *content) rewrite(from, to int) {
-	c.m.scan(c.buf, from, int(c.taken-c.base), to, func(h hit) {
+	c.m.scanPlaces(c.buf, &c.places, from, int(c.taken-c.base), to, func(h hit) {
 		if h.kind == hitHash {
 			c.taken = c.base + int64(h.at+h.n)
 		}
-		c.take(h, h.at, Plain, func(to string) { copy(c.buf[h.at:], to) })
+		c.take(h, h.at, Plain, func(to string) {
+			copy(c.buf[h.at:], to)
+			c.dirty = append(c.dirty, span{h.at, h.at + h.n})
+		})
 		if h.kind == hitHash {
 			c.spelling(h.at)
 			if c.code != nil {
@@ -135,17 +169,25 @@ func (c *content) rewrite(from, to int) {
 			}
 		}
 	})
-	if c.texts {
-		c.findBase64(from, to)
+	if !c.texts {
+		return
+	}
+	for _, s := range c.places.base64 {
+		c.findBase64(max(s.from, from), min(s.to, to))
 	}
 }
 
 // rewriteWide does the same for letters with zeros in between.
 func (c *content) rewriteWide(from, to int) {
-	for at := from; ; {
-		run, ok := nextWide(c.buf, from, at)
+	at := from
+	// A text that begins before to has eight bytes that show it before to and eight more.
+	for _, p := range between(c.places.wide, from, to+8) {
+		if p < at {
+			continue
+		}
+		run, ok := wideRunAt(c.buf, from, p)
 		if !ok || run.at >= to {
-			return
+			continue
 		}
 		c.letters = run.narrow(c.letters[:0], c.buf)
 		n := 0 // letters that begin before to
@@ -161,9 +203,10 @@ func (c *content) rewriteWide(from, to int) {
 			c.take(h, place, Wide, func(to string) {
 				run.put(c.buf, h.at, to)
 				copy(c.letters[h.at:], to)
+				c.dirty = append(c.dirty, span{place, place + h.n*run.stride})
 			})
 		})
-		at = max(run.end(), at+8)
+		at = max(run.end(), p+8)
 	}
 }
 

@@ -22,10 +22,12 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 		c.code = newCode(&e.o.Map.chunks)
 		c.code.archive = s.archive
 		if !e.o.TargetMayOccur {
-			back = e.wayBack(file)
-			back.c.code.archive = s.archive
-			c.out = back.both(w)
-			writers = append(writers, back.source)
+			if e.back == nil {
+				e.back = newWayBack(e.o.Map, drift{seed: c.drift.seed})
+			}
+			back = e.back
+			back.start(c, e.o.KeepBare)
+			c.out = io.MultiWriter(w, back)
 		}
 	}
 	var sections interface {
@@ -64,7 +66,7 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 		return err
 	}
 	if back != nil {
-		if err := back.judge(e, file); err != nil {
+		if err := back.judge(e, c); err != nil {
 			return err
 		}
 	}

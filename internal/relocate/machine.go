@@ -16,18 +16,22 @@ type machine struct {
 	origins []int64
 }
 
-// maxOrigins is more than there can be in what is looked at together.
-const maxOrigins = bufSize / 64
+// maxOrigins is more than there can be in what is looked at together, there and on the way back.
+const maxOrigins = 4 * bufSize / 64
 
 const (
 	machineX86 = 62
 	machineARM = 183
 )
 
-// look reads the ELF headers that begin in [from, to), in an archive too, and follows what builds constants on ARM.
-func (k *machine) look(c *content, from, to int) {
-	for at := from; at < to; at++ {
-		i := bytes.Index(c.buf[at:min(len(c.buf), to+3)], []byte("\x7fELF"))
+// look reads the ELF headers that begin in [from, to), one or those of an archive, and follows what builds constants on ARM.
+func (k *machine) look(c *content, from, to int, archive bool) {
+	last := to
+	if !archive { // then there is one, at the beginning
+		last = min(to, from+int(max(0, 1-c.base)))
+	}
+	for at := from; at < last; at++ {
+		i := bytes.Index(c.buf[at:min(len(c.buf), last+3)], []byte("\x7fELF"))
 		if i < 0 {
 			break
 		}
@@ -57,12 +61,20 @@ func (k *machine) look(c *content, from, to int) {
 
 // origin returns the beginning of the ELF file that a place is in.
 func (k *machine) origin(at int64) int64 {
+	origin, _ := k.around(at)
+	return origin
+}
+
+// around returns the beginning of the ELF file that a place is in, and of the next one.
+func (k *machine) around(at int64) (origin, next int64) {
+	next = 1 << 62
 	for i := len(k.origins) - 1; i >= 0; i-- {
 		if k.origins[i] <= at {
-			return k.origins[i]
+			return k.origins[i], next
 		}
+		next = k.origins[i]
 	}
-	return 0
+	return 0, next
 }
 
 // step follows MOVZ and MOVK, which put sixteen bits each into a register.

@@ -32,14 +32,14 @@ type MapOptions struct {
 
 // Map is what becomes of what: checked, and ready for use by several goroutines.
 type Map struct {
-	dirs     []dir  // the store is the first
-	common   string // what all of them begin with
-	commonTo string // the same of the targets
-	paths    []pair
-	byFrom   map[[hashLen]byte]int32
-	byTo     map[[hashLen]byte]int32
-	chunks   chunkTable
-	back     func() *Map // the way back, made when it is needed
+	dirs   []dir  // the store is the first
+	leads  []lead // how they are found; none if there are too many
+	kinds  *kinds // for this map's texts
+	paths  []pair
+	byFrom map[[hashLen]byte]int32
+	byTo   map[[hashLen]byte]int32
+	chunks chunkTable
+	back   func() *Map // the way back, made when it is needed
 }
 
 // dir is a directory with its target filled up to the same length.
@@ -89,7 +89,7 @@ func NewMap(o MapOptions) (*Map, error) {
 			}
 		}
 	}
-	m.common, m.commonTo = common(m.dirs)
+	m.find()
 	if err := m.addPaths(o.Paths); err != nil {
 		return nil, err
 	}
@@ -129,18 +129,29 @@ func fill(d Dir, shorter bool) (dir, error) {
 	return f, nil
 }
 
-// common returns what all directories begin with, and all targets.
-func common(dirs []dir) (from, to string) {
-	from, to = dirs[0].from, dirs[0].to
-	for _, d := range dirs[1:] {
-		for !strings.HasPrefix(d.from, from) {
-			from = from[:len(from)-1]
-		}
-		for !strings.HasPrefix(d.to, to) {
-			to = to[:len(to)-1]
-		}
+// escapes are what separators look like that are escaped, as far as a pair of bytes goes.
+var escapes = [][2]byte{{'\\', '/'}, {'%', '2'}}
+
+// find prepares the search for directories.
+func (m *Map) find() {
+	if m.leads = leads(sources(m.dirs)); len(m.leads)+len(escapes) > maxPairs {
+		m.leads = nil
 	}
-	return from, to
+	m.kinds = newKinds(append(pairsOf(m.leads), escapes...))
+}
+
+func sources(dirs []dir) (list []string) {
+	for _, d := range dirs {
+		list = append(list, d.from)
+	}
+	return list
+}
+
+func targets(dirs []dir) (list []string) {
+	for _, d := range dirs {
+		list = append(list, d.to)
+	}
+	return list
 }
 
 func (m *Map) addPaths(paths map[string]string) error {
@@ -209,7 +220,7 @@ func (m *Map) invert() *Map {
 		}
 		inv.dirs = append(inv.dirs, back)
 	}
-	inv.common, inv.commonTo = common(inv.dirs)
+	inv.find()
 	for _, p := range m.paths {
 		inv.paths = append(inv.paths, pair{p.to, p.from, p.toFull, p.fromFull})
 	}

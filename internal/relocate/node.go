@@ -51,16 +51,14 @@ func (e *engine) link(out narWriter, file string) error {
 
 // replace rewrites a short text in place, as a content is.
 func (e *engine) replace(text []byte, file string, what Hazard) {
-	c := &content{m: e.o.Map, file: file, keep: e.o.KeepBare, tally: e.tally, texts: true, note: func(f Finding) {
+	e.names.note = func(f Finding) {
 		f.Offset = -1
 		if f.Hazard == Plain {
 			f.Hazard = what
 		}
 		e.note(f)
-	}}
-	c.buf = text
-	c.rewrite(0, len(text))
-	c.rewriteWide(0, len(text))
+	}
+	e.names.short(text, file)
 }
 
 func (e *engine) directory(w io.Writer, file string, depth int) error {

@@ -20,36 +20,41 @@ func within(b []byte, at int) bool {
 
 // operands repairs the operands of eight bytes that are weak alone, and what follows the last of them.
 func (k *code) operands(c *content, from, to int) {
-	b := c.buf
-	for at := max(from, 2); at < min(to, len(b)-window+1); at++ {
-		if isBase32[b[at]] && nameChar[b[at+1]] && nameChar[b[at+2]] && nameChar[b[at+3]] {
-			k.lastOf(c, at)
+	from, to = max(from, 2), min(to, len(c.buf)-window+1)
+	lasts := between(c.places.lasts, from, to)
+	for _, at := range between(c.places.movabs, from, to) {
+		for ; len(lasts) > 0 && lasts[0] <= at; lasts = lasts[1:] {
+			k.lastOf(c, lasts[0])
 		}
-		if b[at-1]&0xf8 != 0xb8 || !movabs(b, at) {
-			continue
+		k.operand(c, at)
+	}
+	for _, at := range lasts {
+		k.lastOf(c, at)
+	}
+}
+
+func (k *code) operand(c *content, at int) {
+	pos := c.base + int64(at)
+	for _, r := range k.runs {
+		if r.operand && r.at == pos {
+			k.tail(c, at, r.piece)
 		}
-		pos := c.base + int64(at)
-		for _, r := range k.runs {
-			if r.operand && r.at == pos {
-				k.tail(c, at, r.piece)
-			}
-		}
-		pieces := k.t.weakAt(c.buf[at:])
-		if len(pieces) == 0 {
-			k.cutDirectory(c, at)
-			continue
-		}
-		switch p, ok, clash := k.resolve(c, pos, pieces); {
-		case clash:
-			k.refuse(c, pos, "an operand that may belong to several paths")
-		case ok:
-			k.put(c, at, window, p)
-			k.groups.add(p.path, pos, int(p.offset), window)
-			k.tail(c, at, p)
-		case k.directory(c, at, pieces):
-		default:
-			k.unresolved(c, at, pieces)
-		}
+	}
+	pieces := k.t.weakAt(c.buf[at:])
+	if len(pieces) == 0 {
+		k.cutDirectory(c, at)
+		return
+	}
+	switch p, ok, clash := k.resolve(c, pos, pieces); {
+	case clash:
+		k.refuse(c, pos, "an operand that may belong to several paths")
+	case ok:
+		k.put(c, at, window, p)
+		k.groups.add(p.path, pos, int(p.offset), window)
+		k.tail(c, at, p)
+	case k.directory(c, at, pieces):
+	default:
+		k.unresolved(c, at, pieces)
 	}
 }
 

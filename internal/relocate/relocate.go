@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"hash/maphash"
 	"io"
 	"slices"
 	"strings"
@@ -60,7 +61,8 @@ type engine struct {
 	store   *store
 	r       narReader
 	content *content
-	back    *content        // the way back, for machine code
+	names   *content        // for names and targets of links
+	back    *wayBack        // for machine code; made when there is some
 	all     map[string]bool // directories of which all entries are held
 	written int             // entries
 }
@@ -86,7 +88,8 @@ func (e *engine) run(w io.Writer, r io.Reader) error {
 	}
 	e.r = narReader{r: bufio.NewReaderSize(io.TeeReader(r, e.in), 32<<10)}
 	out := bufio.NewWriterSize(io.MultiWriter(w, e.out, e.check), 64<<10)
-	e.content = &content{m: e.o.Map, tally: e.tally, note: e.note}
+	e.content = &content{m: e.o.Map, tally: e.tally, note: e.note, drift: drift{seed: maphash.MakeSeed()}}
+	e.names = &content{m: e.o.Map, tally: e.tally, texts: true, keep: e.o.KeepBare}
 	const magic = "nix-archive-1"
 	if err := e.r.all(magic); err != nil {
 		return err

@@ -63,33 +63,62 @@ func (m *Map) scan(b []byte, from, hashes, to int, f func(hit)) {
 // each does so for a text as a whole.
 func (m *Map) each(b []byte, f func(hit)) { m.scan(b, 0, 0, len(b), f) }
 
-func (m *Map) scanDirs(b []byte, from, to int, f func(hit)) {
-	if len(m.common) < 4 { // nothing to look for at once
-		for i := range m.dirs {
-			m.scanDir(b, from, to, m.dirs[i].from, m.dirs[i:i+1], i == 0, f)
-		}
-		return
+// scanPlaces does the same as scan, where something may be.
+func (m *Map) scanPlaces(b []byte, p *places, from, hashes, to int, f func(hit)) {
+	if m.leads == nil {
+		m.scanDirs(b, from, to, f)
 	}
-	m.scanDir(b, from, to, m.common, m.dirs, true, f)
+	m.scanPairs(b, between(p.pairs, from, to+window), from, to, f)
+	next := max(from, hashes)
+	for _, s := range p.hashes {
+		if at, end := max(s.from, next), min(s.to, to); at < end {
+			next = m.scanHashes(b, at, end, f)
+		}
+	}
 }
 
-// scanDir looks for a text that all of dirs begin with. The first of them is the store if store is set.
-func (m *Map) scanDir(b []byte, from, to int, begin string, dirs []dir, store bool, f func(hit)) {
-	needle := []byte(begin)
-	for at := from; at < to; {
-		i := bytes.Index(b[at:min(len(b), to+len(needle)-1)], needle)
+// scanPairs looks for directories where pairs of bytes are.
+func (m *Map) scanPairs(b []byte, pairs []int, from, to int, f func(hit)) {
+	next := from
+	for _, p := range pairs {
+		if c := b[p]; (c == '\\' || c == '%') && p >= from && p < to {
+			m.spelledAt(b, p, f)
+		}
+		for i := range m.leads {
+			at := p - m.leads[i].offset
+			if at < next || at >= to || b[at] != '/' {
+				continue
+			}
+			if j := m.dirAt(b[at:]); j >= 0 {
+				f(m.classify(b, at, &m.dirs[j], j == 0))
+				next = at + len(m.dirs[j].from)
+			}
+		}
+	}
+}
+
+// dirAt says which directory a text begins with, the longest if there are several.
+func (m *Map) dirAt(b []byte) int {
+	found := -1
+	for j := range m.dirs {
+		if hasPrefix(b, m.dirs[j].from) && (found < 0 || len(m.dirs[j].from) > len(m.dirs[found].from)) {
+			found = j
+		}
+	}
+	return found
+}
+
+func (m *Map) scanDirs(b []byte, from, to int, f func(hit)) {
+	for at := from; at < to; at++ {
+		i := bytes.IndexByte(b[at:to], '/')
 		if i < 0 {
 			return
 		}
 		at += i
-		for j := range dirs {
-			if hasPrefix(b[at:], dirs[j].from) {
-				f(m.classify(b, at, &dirs[j], store && j == 0))
-				at += len(dirs[j].from) - 1
-				break
-			}
+		if j := m.dirAt(b[at:]); j >= 0 {
+			f(m.classify(b, at, &m.dirs[j], j == 0))
+			at += len(m.dirs[j].from) - 1
 		}
-		at++
 	}
 }
 
@@ -153,9 +182,10 @@ func (m *Map) spelledAt(b []byte, at int, f func(hit)) {
 }
 
 // scanHashes looks backwards from where a hash part would end: the last byte that is no digit rules out all places
-// before it.
-func (m *Map) scanHashes(b []byte, from, to int, f func(hit)) {
-	for at := from; at < to && at+hashLen <= len(b); {
+// before it. It returns where no hash part begins before.
+func (m *Map) scanHashes(b []byte, from, to int, f func(hit)) int {
+	at := from
+	for at < to && at+hashLen <= len(b) {
 		j := at + hashLen - 1
 		for j >= at && isBase32[b[j]] {
 			j--
@@ -177,6 +207,7 @@ func (m *Map) scanHashes(b []byte, from, to int, f func(hit)) {
 			}
 		}
 	}
+	return at
 }
 
 func hasPrefix(b []byte, s string) bool { return len(b) >= len(s) && string(b[:len(s)]) == s }

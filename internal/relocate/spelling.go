@@ -57,6 +57,7 @@ func (c *content) findBase64(from, to int) {
 	// Of a hash part's digits, and of a line's, one is at such a place with eight more behind it.
 	const step, more = 32, 8
 	b := c.buf
+	from += int(-(c.base + int64(from)) & (step - 1))
 	for p := from; p < to; p += step {
 		if !isBase64[b[p]] || p+more >= len(b) || !isBase64[b[p+more]] || !isBase64[b[p+more/2]] {
 			continue

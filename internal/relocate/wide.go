@@ -43,25 +43,35 @@ const odd = 0xff00ff00ff00ff00
 // and ends no later than b.
 func nextWide(b []byte, first, from int) (wideRun, bool) {
 	for p := from; p+8 <= len(b); p += 8 {
-		x := binary.LittleEndian.Uint64(b[p:])
-		if x == 0 || x&odd != 0 && x&^odd != 0 {
-			continue // every second byte has to be zero, and the others not
+		if run, ok := wideRunAt(b, first, p); ok {
+			return run, true
 		}
-		stride, phase := wideAt(x)
-		if stride == 0 {
-			continue
-		}
-		at := p + phase
-		for at-stride >= first && isLetter(b[at-stride]) && gap(b, at, stride) {
-			at -= stride
-		}
-		n := 1
-		for end := at + stride; end < len(b) && isLetter(b[end]) && gap(b, end, stride); end += stride {
-			n++
-		}
-		return wideRun{at, n, stride}, true
 	}
 	return wideRun{}, false
+}
+
+// wideRunAt returns the stretch that the eight bytes at p are part of.
+func wideRunAt(b []byte, first, p int) (wideRun, bool) {
+	if p+8 > len(b) {
+		return wideRun{}, false
+	}
+	x := binary.LittleEndian.Uint64(b[p:])
+	if x == 0 || x&odd != 0 && x&^odd != 0 {
+		return wideRun{}, false // every second byte has to be zero, and the others not
+	}
+	stride, phase := wideAt(x)
+	if stride == 0 {
+		return wideRun{}, false
+	}
+	at := p + phase
+	for at-stride >= first && isLetter(b[at-stride]) && gap(b, at, stride) {
+		at -= stride
+	}
+	n := 1
+	for end := at + stride; end < len(b) && isLetter(b[end]) && gap(b, end, stride); end += stride {
+		n++
+	}
+	return wideRun{at, n, stride}, true
 }
 
 func isLetter(c byte) bool { return c != 0 && c < 0x80 }

@@ -1,0 +1,148 @@
+package relocate
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// span is a stretch of a buffer.
+type span struct{ from, to int }
+
+// places are where in a buffer something may be that is looked for. No place is left out; most turn out to be nothing.
+type places struct {
+	marks  []marks
+	code   []codeMarks
+	pairs  []int  // where a pair of [kinds] is
+	hashes []span // where a hash part may begin
+	base64 []span // what may be part of base64
+	wide   []int  // eight bytes, letters with zeros in between perhaps
+	runs   []int  // where five digits or more begin, with no digit in front
+	movabs []int  // operands of eight bytes
+	lasts  []int  // four bytes, an operand and the end of a hash part perhaps
+}
+
+// sixteen says which of the four quarters of a word are full.
+func sixteen(x uint64) uint64 {
+	x &= x >> 1
+	x &= x >> 2
+	x &= x >> 4
+	x &= x >> 8
+	return x & 0x0001000100010001
+}
+
+// zigzag says of which of eight times eight bytes every second one is zero, and not all are.
+func zigzag(zero uint64) uint64 {
+	x := zero & (zero >> 2)
+	x &= x >> 4 // the lowest two bits: all at even places, all at odd places
+	return (x ^ x>>1) & 0x0101010101010101
+}
+
+// texts finds places of texts in b.
+func (p *places) texts(k *kinds, b []byte) {
+	p.marks = k.mark(p.marks[:0], b)
+	p.pairs, p.hashes, p.base64, p.wide = p.pairs[:0], p.hashes[:0], p.base64[:0], p.wide[:0]
+	for i := range p.marks {
+		m, at := &p.marks[i], i*block
+		if m.pair != 0 {
+			p.pairs = places64(p.pairs, at, m.pair)
+		}
+		// Of a hash part's 32 digits, 16 fill a quarter of a block; so do those of a line of base64.
+		if x := sixteen(m.graph); x != 0 {
+			for y := x; y != 0; y &= y - 1 {
+				q := at + bits.TrailingZeros64(y)
+				p.base64 = extend(p.base64, q-32, q+32)
+			}
+			for y := sixteen(m.digit); y != 0; y &= y - 1 {
+				q := at + bits.TrailingZeros64(y)
+				p.hashes = extend(p.hashes, q-16, q+1)
+			}
+		}
+		if x := zigzag(m.zero); x != 0 {
+			p.wide = places64(p.wide, at, x)
+		}
+	}
+}
+
+// again marks what was changed in [from, to) of b.
+func (p *places) again(k *kinds, b []byte, from, to int) {
+	if from >= to {
+		return
+	}
+	from, to = max(0, from-1)/block, (to+block-1)/block
+	if to*block < len(b) {
+		k.markBlocks(p.marks[from:to], b[from*block:])
+		return
+	}
+	k.mark(p.marks[:from], b[from*block:])
+}
+
+// pieces finds places of pieces of texts in machine code, behind [places.texts] and with what was changed since
+// marked again.
+func (p *places) pieces(k *kinds, b []byte) {
+	p.code = k.markCode(p.code[:0], b)
+	p.runs, p.movabs, p.lasts = p.runs[:0], p.movabs[:0], p.lasts[:0]
+	var before struct{ five, op uint64 }
+	for i := range p.marks {
+		m, at := p.marks[i], i*block
+		var next marks
+		if i+1 < len(p.marks) {
+			next = p.marks[i+1]
+		}
+		five := fives(m.digit, next.digit)
+		if x := five &^ (five<<1 | before.five>>63); x != 0 {
+			p.runs = places64(p.runs, at, x)
+		}
+		if x := p.code[i].movabs; x != 0 {
+			p.movabs = places64(p.movabs, at+2, x)
+		}
+		op := p.code[i].op
+		four := m.digit & (m.graph>>1 | next.graph<<63) & (m.graph>>2 | next.graph<<62) & (m.graph>>3 | next.graph<<61)
+		if x := four & seven(op, before.op); x != 0 {
+			p.lasts = places64(p.lasts, at, x)
+		}
+		before.five, before.op = five, op
+	}
+}
+
+// fives says where five bits in a row begin.
+func fives(x, next uint64) uint64 {
+	two := x & (x>>1 | next<<63)
+	four := two & (two>>2 | (next&(next>>1))<<62)
+	return four & (x>>4 | next<<60)
+}
+
+// seven says which bits have one of the seven before them set.
+func seven(x, before uint64) uint64 {
+	y := x | x<<1
+	y |= y << 2
+	y |= y << 3
+	z := before >> 57
+	z |= z >> 1
+	z |= z >> 2
+	z |= z >> 4
+	return y<<1 | z
+}
+
+// places64 appends where the bits of a word are.
+func places64(list []int, at int, x uint64) []int {
+	for ; x != 0; x &= x - 1 {
+		list = append(list, at+bits.TrailingZeros64(x))
+	}
+	return list
+}
+
+// extend appends a span, or makes the last one longer.
+func extend(list []span, from, to int) []span {
+	if n := len(list); n > 0 && from <= list[n-1].to {
+		list[n-1].to = max(list[n-1].to, to)
+		return list
+	}
+	return append(list, span{from, to})
+}
+
+// between returns those of ordered places that are in [from, to).
+func between(list []int, from, to int) []int {
+	i, _ := slices.BinarySearch(list, from)
+	j, _ := slices.BinarySearch(list[i:], to)
+	return list[i : i+j]
+}
