@@ -43,7 +43,7 @@ func (b *wayBack) start(there *content, keep bool) {
 // look takes what may have a piece of a target in it, and what is around it, back.
 func (b *wayBack) look(buf []byte, base int64, from, to int) {
 	t, m := &b.c.m.chunks, b.c.m
-	b.places.texts(m.kinds, buf)
+	b.places.mark(m.kinds, buf)
 	b.places.pieces(m.kinds, buf)
 	b.spots = b.spots[:0]
 	next := from

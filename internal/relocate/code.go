@@ -53,6 +53,7 @@ type code struct {
 	faint   map[int32]int64     // constants that are part of a path perhaps, and where
 	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
 	machine *machine
+	spots   []int
 	archive bool
 	guest   bool // machine is somebody else's
 }
@@ -208,7 +209,8 @@ func (k *code) constants(c *content, from, to int) {
 	for at := from; at < to; {
 		origin, next := k.machine.around(c.base + int64(at))
 		end := int(min(int64(to), next-c.base))
-		for i := at + int((origin-c.base-int64(at))&15); i < end && i+16 <= len(c.buf); i += 16 {
+		k.spots = c.places.threes(k.spots[:0], int((origin-c.base)&15), at, min(end, len(c.buf)-15))
+		for _, i := range k.spots {
 			k.constant(c, i)
 		}
 		at = end

@@ -105,6 +105,11 @@ func fill(d Dir, shorter bool) (dir, error) {
 			return dir{}, fmt.Errorf("relocate: directory %q is not an absolute, clean path below /", p)
 		}
 	}
+	for _, c := range []byte(d.From + d.To) {
+		if c <= ' ' || c >= 0x7f {
+			return dir{}, fmt.Errorf("relocate: %q, for %q, has a character that is spelled in several ways", d.To, d.From)
+		}
+	}
 	if len(d.From) < minDir {
 		return dir{}, fmt.Errorf("relocate: %s has %d bytes; less than %d occur inside other words", d.From, len(d.From), minDir)
 	}

@@ -37,9 +37,12 @@ func zigzag(zero uint64) uint64 {
 	return (x ^ x>>1) & 0x0101010101010101
 }
 
+// mark marks b.
+func (p *places) mark(k *kinds, b []byte) { p.marks = k.mark(p.marks[:0], b) }
+
 // texts finds places of texts in b.
 func (p *places) texts(k *kinds, b []byte) {
-	p.marks = k.mark(p.marks[:0], b)
+	p.mark(k, b)
 	p.pairs, p.hashes, p.base64, p.wide = p.pairs[:0], p.hashes[:0], p.base64[:0], p.wide[:0]
 	for i := range p.marks {
 		m, at := &p.marks[i], i*block
@@ -76,8 +79,7 @@ func (p *places) again(k *kinds, b []byte, from, to int) {
 	k.mark(p.marks[:from], b[from*block:])
 }
 
-// pieces finds places of pieces of texts in machine code, behind [places.texts] and with what was changed since
-// marked again.
+// pieces finds places of pieces of texts in machine code. b has to be marked as it is.
 func (p *places) pieces(k *kinds, b []byte) {
 	p.code = k.markCode(p.code[:0], b)
 	p.runs, p.movabs, p.lasts = p.runs[:0], p.movabs[:0], p.lasts[:0]
@@ -102,6 +104,24 @@ func (p *places) pieces(k *kinds, b []byte) {
 		}
 		before.five, before.op = five, op
 	}
+}
+
+// threes returns those of every sixteenth place, with one of them at first, which three bytes are at that texts have.
+// They are in [from, to).
+func (p *places) threes(list []int, first, from, to int) []int {
+	pattern := uint64(0x0001000100010001) << (first & 15)
+	for i := from / block; i < len(p.marks) && i*block < to; i++ {
+		x := p.marks[i].graph
+		var next uint64
+		if i+1 < len(p.marks) {
+			next = p.marks[i+1].graph
+		}
+		x &= (x>>1 | next<<63) & (x>>2 | next<<62) & pattern
+		if x != 0 {
+			list = places64(list, i*block, x)
+		}
+	}
+	return between(list, from, to)
 }
 
 // fives says where five bits in a row begin.

@@ -211,6 +211,7 @@ func TestShorter(t *testing.T) {
 // TestNewMapRefuses what is no map that can be undone.
 func TestNewMapRefuses(t *testing.T) {
 	for name, change := range map[string]func(o *relocate.MapOptions){
+		"a space":                func(o *relocate.MapOptions) { o.Store.To = "/srv/s ore" },
 		"a relative directory":   func(o *relocate.MapOptions) { o.Store.From = "opt/store/" },
 		"a directory not clean":  func(o *relocate.MapOptions) { o.Store.To = "/srv//stor" },
 		"a short directory":      func(o *relocate.MapOptions) { o.Store = relocate.Dir{From: "/nix", To: "/opt"} },

@@ -66,8 +66,17 @@ func (c *content) findBase64(from, to int) {
 		for start > 0 && isBase64[b[start-1]] && p-start < ahead/2 {
 			start--
 		}
+		end := start
+		for end < len(b) && isBase64[b[end]] && end-start < 2*ahead {
+			end++
+		}
+		if end < len(b) && end-start < 2*ahead && (end-start < minLine || lineEnd(b[end:]) == 0) && !hopeful(b[start:end]) {
+			p = end - 1 - (end-1-p)%step // the last place that is looked at within
+			continue
+		}
 		digits := c.letters[:0]
-		end, line := start, 0
+		line := 0
+		end = start
 		for end < len(b) && end-start < 2*ahead {
 			if isBase64[b[end]] {
 				digits = append(digits, base64Value[b[end]])
@@ -88,11 +97,51 @@ func (c *content) findBase64(from, to int) {
 		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded && likely(digits) {
 			c.decode(digits, start)
 		}
-		if next := end - ahead/2; next > p {
-			p = from + (next-from)/step*step
+		next := end - ahead/2 // there may be more
+		if end-start < 2*ahead {
+			next = end - 1
+		}
+		if next > p {
+			p = next - (next-p)%step
 		}
 	}
 }
+
+// hopeful says whether a row of digits may be what [likely] looks for, without looking at most of them: of nine that are
+// four apart, one is a ninth one.
+func hopeful(digits []byte) bool {
+	if len(digits) < minBase64 {
+		return false
+	}
+	const row, apart = 9, 4
+	for phase := range apart {
+		for i := phase; i < len(digits); i += row * apart {
+			if !isUpper[digits[i]] {
+				continue
+			}
+			n := 1
+			for j := i - apart; j >= 0 && n < row && isUpper[digits[j]]; j -= apart {
+				n++
+			}
+			for j := i + apart; j < len(digits) && n < row && isUpper[digits[j]]; j += apart {
+				n++
+			}
+			if n >= row {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isUpper says which digits of base64 have the upper six bits of a letter, or of zero.
+var isUpper = func() (t [256]bool) {
+	for c := range t {
+		v := base64Value[c]
+		t[c] = isBase64[c] && (v == 0 || v >= ' '>>2 && v <= 0x7f>>2)
+	}
+	return t
+}()
 
 // lineEnd returns the length of a line break within base64.
 func lineEnd(b []byte) int {
@@ -110,7 +159,7 @@ func likely(digits []byte) bool {
 	const enough = 9
 	var row [4]int
 	for i, v := range digits {
-		if v != 0 && (v < ' '>>2 || v > 0x7f>>2) {
+		if v != 0 && (v < ' '>>2 || v > 0x7f>>2) { // as isUpper
 			row[i&3] = 0
 			continue
 		}
