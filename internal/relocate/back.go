@@ -9,11 +9,10 @@ import (
 // result; pieces of paths in code are found by what they look like, and what looks like one may have been there before.
 type wayBack struct {
 	seam
-	c      *content
-	places places
-	spots  []int
-	fed    int64 // up to here c has the stream, as far as it needs it
-	err    error
+	c     *content
+	spots []int64 // where pieces are perhaps
+	fed   int64   // up to here c has the stream, as far as it needs it
+	err   error
 }
 
 const (
@@ -33,21 +32,19 @@ func newWayBack(m *Map, seed drift) *wayBack {
 // start begins with a file, whose way there is another content's.
 func (b *wayBack) start(there *content, keep bool) {
 	b.begin()
-	b.fed, b.err = 0, nil
+	b.fed, b.err, b.spots = 0, nil, b.spots[:0]
 	b.c.keep = keep
 	b.c.reset(there.file)
 	b.c.code = newCode(&b.c.m.chunks)
+	there.code.back = b
 	b.c.code.archive, b.c.code.machine, b.c.code.guest = there.code.archive, there.code.machine, true
 }
 
-// look takes what may have a piece of a target in it, and what is around it, back.
-func (b *wayBack) look(buf []byte, base int64, from, to int) {
-	t, m := &b.c.m.chunks, b.c.m
-	b.places.mark(m.kinds, buf)
-	b.places.pieces(m.kinds, buf)
-	b.spots = b.spots[:0]
+// expect notes where a piece of a target may be among places of a buffer that is repaired already.
+func (b *wayBack) expect(p *places, buf []byte, base int64, from, to int) {
+	t, m, first := &b.c.m.chunks, b.c.m, len(b.spots)
 	next := from
-	for _, start := range b.places.runs {
+	for _, start := range p.runs {
 		if start >= to+window {
 			break
 		}
@@ -58,20 +55,26 @@ func (b *wayBack) look(buf []byte, base int64, from, to int) {
 				next = max(at+1, hash+hashLen)
 				return next
 			}
-			b.spots = append(b.spots, at)
+			b.spots = append(b.spots, base+int64(at))
 			next = at + window
 			return next
 		})
 	}
-	for _, at := range between(b.places.movabs, from, min(to, len(buf)-window+1)) {
+	for _, at := range between(p.movabs, from, min(to, len(buf)-window+1)) {
 		if len(t.weakAt(buf[at:])) > 0 {
-			b.spots = append(b.spots, at)
+			b.spots = append(b.spots, base+int64(at))
 		}
 	}
-	slices.Sort(b.spots)
-	for _, at := range b.spots {
-		b.feed(buf, base, at)
+	slices.Sort(b.spots[first:])
+}
+
+// look takes what may have a piece of a target in it, and what is around it, back.
+func (b *wayBack) look(buf []byte, base int64, _, to int) {
+	n := 0
+	for ; n < len(b.spots) && b.spots[n] < base+int64(to); n++ {
+		b.feed(buf, base, int(b.spots[n]-base))
 	}
+	b.spots = slices.Delete(b.spots, 0, n)
 }
 
 // feed gives what is around a place to the content that takes it back.

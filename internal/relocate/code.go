@@ -56,6 +56,9 @@ type code struct {
 	spots   []int
 	archive bool
 	guest   bool // machine is somebody else's
+	back    *wayBack
+	asked   int64 // up to here back knows what is there
+	stale    bool  // something was put since the places were found
 }
 
 func newCode(t *chunkTable) *code {
@@ -81,7 +84,26 @@ func (k *code) repair(c *content, from, to int) {
 	k.constants(c, from, to)
 	k.cutConstants(c, from, to)
 	k.groups.gather(c.base + int64(to))
+	if k.back != nil {
+		k.ask(c, to)
+	}
 	k.runs = slices.DeleteFunc(k.runs, func(r run) bool { return r.at < c.base+int64(to)-2*near })
+}
+
+// ask tells the way back where it will find something, in what is repaired up to a place.
+func (k *code) ask(c *content, to int) {
+	if k.stale { // what was put may be of another kind
+		c.places.mark(c.m.kinds, c.buf)
+		c.places.pieces(c.m.kinds, c.buf)
+		k.stale = false
+	}
+	if to < len(c.buf) {
+		to -= window // a piece may go on in what is not repaired yet
+	}
+	if from := int(k.asked - c.base); from < to {
+		k.back.expect(&c.places, c.buf, c.base, from, to)
+		k.asked = c.base + int64(to)
+	}
 }
 
 // find looks for strong windows, and how far their stretch goes.
@@ -198,7 +220,7 @@ func (k *code) put(c *content, at, n int, p piece) {
 	text := to[p.offset:min(len(to), int(p.offset)+n)]
 	c.drift.change(c.base+int64(at), c.buf[at:], text)
 	n = copy(c.buf[at:at+n], text)
-	c.changed = true
+	c.changed, k.stale = true, true
 	c.hits++
 	c.note(Finding{Repaired, Split, c.file, c.base + int64(at), fmt.Sprintf("%d bytes of %s", n, what)})
 }

@@ -36,12 +36,12 @@ func many(t testing.TB, n int) *relocate.Map {
 	return m
 }
 
-// prose is n bytes of text with a path every few lines.
-func prose(n int) string {
+// prose is n bytes of text with a path after so many words.
+func prose(n, words int) string {
 	var b strings.Builder
 	r := rand.New(rand.NewPCG(1, 1))
 	for b.Len() < n {
-		for range 40 {
+		for range words {
 			b.WriteString([]string{"the ", "if (x) return ", "include/sys/types.h ", "PATH=/usr/bin:/bin\n", "0x7ffe ", "license\n"}[r.IntN(6)])
 		}
 		b.WriteString(fromStore + "/" + fromA + "/bin\n")
@@ -66,7 +66,7 @@ func machineCode(n int) string {
 // BenchmarkRelocate is held against the two digests alone, which cannot be had for less.
 func BenchmarkRelocate(b *testing.B) {
 	const size = 32 << 20
-	for name, content := range map[string]string{"text": prose(size), "code": machineCode(size)} {
+	for name, content := range map[string]string{"dense": prose(size, 40), "text": prose(size, 400), "code": machineCode(size)} {
 		data := pack(b, tree{"f": content})
 		b.Run(name+"/digests alone", func(b *testing.B) {
 			defer perCPU(b, len(data))()
