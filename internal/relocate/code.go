@@ -58,7 +58,7 @@ type code struct {
 	guest   bool // machine is somebody else's
 	back    *wayBack
 	asked   int64 // up to here back knows what is there
-	stale    bool  // something was put since the places were found
+	stale   bool  // something was put since the places were found
 }
 
 func newCode(t *chunkTable) *code {

@@ -200,13 +200,16 @@ func whole(text string) string {
 	return s + "\xc3"
 }
 
+// hazard is one case of a corpus.
+type hazard struct {
+	files tree
+	want  []string // why it is refused; if it is empty, it is fixed
+	fixed tree     // what it has to be then
+}
+
 // hazards is the corpus: at least one case for each row of the tables in README.md.
 // A case without want is fixed, and checked byte for byte; the others are refused, for that reason.
-func hazards(t testing.TB) map[string]struct {
-	files tree
-	want  []string
-	fixed tree
-} {
+func hazards(t testing.TB) map[string]hazard {
 	target := toStore + "/" + toA
 	b64 := base64.StdEncoding.EncodeToString
 	pad := strings.Repeat("\x90", 50)
@@ -218,11 +221,7 @@ func hazards(t testing.TB) map[string]struct {
 	binary.LittleEndian.PutUint16(pe[128+24:], 0x20b)
 	unsigned := string(pe) + path
 	pe[128+24+112+32] = 1
-	type c = struct {
-		files tree
-		want  []string
-		fixed tree
-	}
+	type c = hazard
 	is := func(hazard relocate.Hazard, file string) []string { return []string{string(hazard) + " " + file} }
 	f := func(content string, hazard relocate.Hazard) c { return c{tree{"f": content}, is(hazard, "f"), nil} }
 	ok := func(content, fixed string) c { return c{tree{"f": content}, nil, tree{"f": fixed}} }

@@ -52,8 +52,10 @@ func (p *places) texts(k *kinds, b []byte) {
 		// Of a hash part's 32 digits, 16 fill a quarter of a block; so do those of a line of base64.
 		if x := sixteen(m.graph); x != 0 {
 			for y := x; y != 0; y &= y - 1 {
-				q := at + bits.TrailingZeros64(y)
-				p.base64 = extend(p.base64, q-32, q+32)
+				q := bits.TrailingZeros64(y)
+				if p.graphs(i, q) >= minLine {
+					p.base64 = extend(p.base64, at+q-32, at+q+32)
+				}
 			}
 			for y := sixteen(m.digit); y != 0; y &= y - 1 {
 				q := at + bits.TrailingZeros64(y)
@@ -64,6 +66,20 @@ func (p *places) texts(k *kinds, b []byte) {
 			p.wide = places64(p.wide, at, x)
 		}
 	}
+}
+
+// graphs is how many letters are in a row with the full quarter at q of block i. It looks no further than one block.
+func (p *places) graphs(i, q int) int {
+	gaps := ^p.marks[i].graph
+	left := min(q, bits.LeadingZeros64(gaps<<(block-q)))
+	right := min(block-q, bits.TrailingZeros64(gaps>>q))
+	if left == q && i > 0 {
+		left += bits.LeadingZeros64(^p.marks[i-1].graph)
+	}
+	if right == block-q && i+1 < len(p.marks) {
+		right += bits.TrailingZeros64(^p.marks[i+1].graph)
+	}
+	return left + right
 }
 
 // again marks what was changed in [from, to) of b.
