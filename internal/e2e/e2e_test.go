@@ -35,6 +35,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("trace", func(t *testing.T) { testTrace(t, first) })
 			t.Run("status", func(t *testing.T) { testStatus(t, first) })
 			t.Run("transport", func(t *testing.T) { testTransport(t, first) })
+			t.Run("relocation", func(t *testing.T) { testRelocation(t, first) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, first) })
 			t.Run("rebuild", func(t *testing.T) { testRebuild(t, first) })
 			t.Run("gc", func(t *testing.T) { testGC(t, first) })
