@@ -94,7 +94,7 @@ func build(ctx context.Context, m machine, f *buildFlags, attributes []string) (
 	if err != nil {
 		return err
 	}
-	server := serve(l, r.Handler(ctx))
+	server := substitute.Serve(l, r.Handler(ctx), m.now)
 	defer func() { err = errors.Join(err, server.Close()) }()
 	o.nix.Options = append(o.nix.Options, r.options(address)...)
 	b := &building{own: o, m: m, flags: f, r: r, view: v, without: map[string]bool{}}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bootstrap/internal/shellrc"
+	"bootstrap/internal/substitute"
 
 	"github.com/spf13/cobra"
 )
@@ -65,7 +66,7 @@ func cacheRelocate(ctx context.Context, m machine, f *cacheRelocateFlags) (err e
 	if err != nil {
 		return err
 	}
-	server := serve(l, r.Handler(ctx))
+	server := substitute.Serve(l, r.Handler(ctx), m.now)
 	defer func() { err = errors.Join(err, server.Close()) }()
 	s := offering{Address: address, Key: r.key.PublicKey().String(), From: f.from, Store: o.store}
 	if f.json {

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"syscall"
-	"time"
 
 	"bootstrap/internal/fault"
 )
@@ -61,26 +59,4 @@ func listenSocket(path string) (net.Listener, string, error) {
 		return nil, "", fault.New(fault.Unfit, fmt.Errorf("--listen %q: %w", path, err), "a socket's path has at most 107 bytes, and its directory must be there")
 	}
 	return l, "unix:" + path, nil
-}
-
-// serving is an HTTP server at work.
-type serving struct {
-	server *http.Server
-	ended  chan error
-}
-
-// serve answers on a listener until Close.
-func serve(l net.Listener, h http.Handler) *serving {
-	s := &serving{server: &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}, ended: make(chan error, 1)}
-	go func() { s.ended <- s.server.Serve(l) }()
-	return s
-}
-
-// Close ends the server, with all connections.
-func (s *serving) Close() error {
-	err := s.server.Close()
-	if serr := <-s.ended; !errors.Is(serr, http.ErrServerClosed) {
-		err = errors.Join(err, serr)
-	}
-	return err
 }

@@ -43,6 +43,7 @@ type relocating struct {
 	upstream *substitute.Upstream
 	cache    *substitute.Cache
 	key      *nix.PrivateKey
+	store    string
 	limit    int64
 
 	mu      sync.Mutex
@@ -68,7 +69,7 @@ func (f *relocateFlags) open(ctx context.Context, m machine, o own, sink event.S
 	if err != nil {
 		return nil, err
 	}
-	r := &relocating{limit: limit, refused: map[string]string{}}
+	r := &relocating{store: o.store, limit: limit, refused: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
@@ -131,7 +132,8 @@ const relocateStage = "relocate"
 // another server at this address did, does not.
 func (r *relocating) options(address string) []string {
 	return []string{
-		"--option", "extra-substituters", address + " " + r.upstream.Sources(),
+		// A Nix in runtime mode takes a cache for one of the store directory that it was compiled for.
+		"--option", "extra-substituters", address + "?store=" + r.store + " " + r.upstream.Sources(),
 		"--option", "extra-trusted-public-keys", r.key.PublicKey().String(),
 		"--option", "narinfo-cache-negative-ttl", "0",
 		"--option", "narinfo-cache-positive-ttl", "0",
