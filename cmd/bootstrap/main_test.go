@@ -59,6 +59,8 @@ func nobody() {
 //	                              are in it already
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
+//	upstream DIR                  makes derivations, and a cache of another store directory
+//	ask SOCKET CODE PATH [REGEX]  asks an HTTP server on a socket
 //
 // The condition [root] holds where the tests are run by root.
 func TestScript(t *testing.T) {
@@ -88,6 +90,8 @@ func TestScript(t *testing.T) {
 			"start":     start,
 			"interrupt": interrupt,
 			"nixsource": nixSource,
+			"upstream":  upstream,
+			"ask":       asks,
 		},
 	})
 }

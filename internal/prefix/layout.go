@@ -62,6 +62,9 @@ func (l Layout) HostDir() string { return filepath.Join(l.Work, "host") }
 // RuntimeDir returns where the programs of runtime mode are, which run the host nix.
 func (l Layout) RuntimeDir() string { return filepath.Join(l.Work, "runtime") }
 
+// RelocatedDir returns where what was relocated from caches of other store directories is kept, with the key that signs it.
+func (l Layout) RelocatedDir() string { return filepath.Join(l.Work, "relocated") }
+
 // TmpDir returns the TMPDIR of every child.
 func (l Layout) TmpDir() string { return filepath.Join(l.Work, "tmp") }
 
