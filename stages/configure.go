@@ -35,7 +35,7 @@ func configureStage() stage {
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
 			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.extraAuthorities())
-			return filesIntact(out) && asked && r.havePackages() && exists(r.layout.BuildDir()) &&
+			return r.filesIntact(out) && asked && r.havePackages() && exists(r.layout.BuildDir()) &&
 				r.rooted(r.known(Toolchain), toolAttributes()...) && r.rooted(r.known(Native), "nix")
 		},
 		build: (*installation).configure,
@@ -98,15 +98,15 @@ func (r *installation) writeFiles(stage string, files []shellenv.File, out outpu
 		if err := r.writeFile(stage, f.Path, f.Content, f.Mode); err != nil {
 			return err
 		}
-		out[f.Path] = fileDigest(f.Path)
+		out[f.Path] = fileDigest(r.at(f.Path))
 	}
 	return nil
 }
 
 // filesIntact reports whether the files that writeFiles wrote are as they were.
-func filesIntact(out outputs) bool {
+func (r *installation) filesIntact(out outputs) bool {
 	for name, sum := range out {
-		if strings.HasPrefix(name, "/") && fileDigest(name) != sum {
+		if strings.HasPrefix(name, "/") && fileDigest(r.seen(name)) != sum {
 			return false
 		}
 	}

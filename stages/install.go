@@ -3,7 +3,6 @@ package stages
 import (
 	"context"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"bootstrap/internal/journal"
@@ -23,7 +22,7 @@ func installStage() stage {
 		inputs: func(*installation) (any, error) { return nil, nil },
 		intact: func(_ context.Context, r *installation, out outputs) bool {
 			// Somebody may have put more into the profile since.
-			program, err := filepath.EvalSymlinks(nixcmd.Program(r.layout.DefaultProfile()))
+			program, err := filepath.EvalSymlinks(nixcmd.Program(r.seen(r.layout.DefaultProfile())))
 			return err == nil && program == nixcmd.Program(r.known(Native)["nix"]) &&
 				(!r.ShellHook || out["hooked"] == "true")
 		},
@@ -56,11 +55,10 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	native := r.done[Native]["nix"]
-	n := r.installed(Install)
-	if err := r.dropStrayProfile(); err != nil {
+	if err := r.link(Install, native, r.at(l.DefaultProfile())); err != nil {
 		return nil, err
 	}
-	if _, err := n.Command("nix-env", "--profile", l.DefaultProfile(), "--set", native).Output(ctx); err != nil {
+	if err := r.linkPlaces(); err != nil {
 		return nil, err
 	}
 	out := outputs{"profile": l.DefaultProfile(), "generation": native}
@@ -70,18 +68,10 @@ func (r *installation) makeProfile(ctx context.Context) (outputs, error) {
 		}
 		out["hooked"] = "true"
 	}
-	return out, r.dropScaffold(ctx, n)
-}
-
-// dropStrayProfile takes away a profile that leads anywhere but to a generation beside it, as that
-// of runtime mode does: the native nix leaves what is not in its store alone.
-func (r *installation) dropStrayProfile() error {
-	profile := r.layout.DefaultProfile()
-	target, err := os.Readlink(profile)
-	if err != nil || target == filepath.Base(target) {
-		return nil // there is none, or Nix made it
+	if linksTo(l.DefaultProfile(), l.RuntimeDir()) {
+		return out, nil // the programs of runtime mode are in use until the generation is current
 	}
-	return os.Remove(profile)
+	return out, r.dropScaffold(ctx, r.installed(Install))
 }
 
 // hookShells makes new shells of the user source the env file. What a file was before is noted in

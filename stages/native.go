@@ -43,6 +43,9 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	builder := r.builtNix(Native, nixcmd.Program(r.done[Bootstrap]["nix"]))
+	if err := r.guardSchema(ctx, builder, "Nix "+r.version.String()); err != nil {
+		return nil, err
+	}
 	out, err := r.build(ctx, Native, builder, "nix")
 	if err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func collector() []string {
 // leftScaffold removes a scaffold that is there although the profile was made before it: that of a
 // repair, or of a run that was killed.
 func (r *installation) leftScaffold(ctx context.Context) error {
-	if r.Runtime || !exists(r.layout.HostDir()) && !exists(filepath.Join(r.layout.GCRoots(), "nix-bootstrap")) {
+	if r.Runtime || !exists(r.layout.HostDir()) && !exists(filepath.Join(r.rootsDir(), "nix-bootstrap")) {
 		return nil
 	}
 	return r.dropScaffold(ctx, r.installed(Install))
@@ -102,10 +105,10 @@ func (r *installation) leftScaffold(ctx context.Context) error {
 // programs of runtime mode, which ran that one.
 // A root that somebody else has made on the bootstrap nix keeps it.
 func (r *installation) dropScaffold(ctx context.Context, n nixcmd.Nix) error {
-	if err := os.Remove(filepath.Join(r.layout.GCRoots(), "nix-bootstrap")); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(filepath.Join(r.rootsDir(), "nix-bootstrap")); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	if storePath := r.known(Bootstrap)["nix"]; storePath != "" && exists(storePath) {
+	if storePath := r.recorded(Bootstrap)["nix"]; storePath != "" && exists(storePath) {
 		args := append(collector(), "--delete", storePath)
 		if _, err := n.Command("nix-store", args...).Output(ctx); err != nil {
 			if ctx.Err() != nil {

@@ -111,7 +111,7 @@ func (r *installation) buildWith(ctx context.Context, stage string, n nixcmd.Nix
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"build", "--no-link", "--log-format", "internal-json", "-v", "--file", r.layout.Packages}
+	args := []string{"build", "--no-link", "--log-format", "internal-json", "-v", "--file", r.packages()}
 	if n.Spoilt(ctx, slices.AppendSeq(slices.Collect(maps.Values(paths)), maps.Values(besides))...) || r.tornDerivations() {
 		r.emit(event.Warn, stage, "files in the store are not what they were; they are made anew")
 		args = append(args, "--repair")
@@ -146,7 +146,7 @@ func (r *installation) evaluate(ctx context.Context, n nixcmd.Nix, attributes ..
 	for i, a := range attributes {
 		fields[i] = fmt.Sprintf("%q = \"${p.%q}\";", a, a)
 	}
-	out, err := n.Command("nix", "eval", "--json", "--file", r.layout.Packages,
+	out, err := n.Command("nix", "eval", "--json", "--file", r.packages(),
 		"--apply", "set: let p = set { }; in { "+strings.Join(fields, " ")+" }").Output(ctx)
 	if err != nil {
 		return nil, err

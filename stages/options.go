@@ -28,6 +28,12 @@ type Options struct {
 	BuildHello bool   // prove also by building GNU hello
 	ShellHook  bool   // source the env file in the user's shell start-up files
 
+	// Upgrade makes a new generation of the installation, where what is current is another one than
+	// these options make. Without it that is refused.
+	Upgrade bool
+	// OneWay takes the database of the store to a form that the Nix which is current cannot read.
+	OneWay bool
+
 	// Runtime stops after the host nix and points it at the prefix by its options. [Survey] goes
 	// by what was installed.
 	Runtime bool

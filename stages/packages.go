@@ -86,6 +86,9 @@ func (r *installation) packageDigests(skip ...string) (map[string]string, error)
 	return sums, nil
 }
 
+// packages returns where the package set is that this run builds from.
+func (r *installation) packages() string { return r.at(r.layout.Packages) }
+
 // writePackages makes the package set's directory be exactly that: what is missing or different
 // is written, what an older installer left there is removed.
 func (r *installation) writePackages(ctx context.Context, stage string) error {
@@ -93,22 +96,26 @@ func (r *installation) writePackages(ctx context.Context, stage string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.mkdir(stage, journal.Tree, r.layout.Packages, 0o755); err != nil {
+	set := r.packages()
+	if err := r.checkPlace(r.layout.Packages); err != nil {
+		return err
+	}
+	if err := r.mkdir(stage, journal.Tree, set, 0o755); err != nil {
 		return err
 	}
 	for name, data := range files {
-		if err := r.writeFile(stage, filepath.Join(r.layout.Packages, name), data, 0o644); err != nil {
+		if err := r.put(stage, filepath.Join(set, name), data, 0o644); err != nil {
 			return err
 		}
 	}
 	if err := r.writeShell(ctx, stage); err != nil {
 		return err
 	}
-	return filepath.WalkDir(r.layout.Packages, func(p string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(set, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		name, _ := filepath.Rel(r.layout.Packages, p)
+		name, _ := filepath.Rel(set, p)
 		if _, ours := files[name]; ours || strings.HasPrefix(name, seedShell+"/") {
 			return nil
 		}
@@ -126,19 +133,28 @@ func (r *installation) writeShell(ctx context.Context, stage string) error {
 	if info, err := os.Stat(program); err == nil && info.Mode().Perm() == 0o755 && info.Size() > 0 {
 		return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
 	}
-	data, err := r.seedFile(ctx, lock.Shell, "busybox-static", "usr/bin/busybox")
+	data, err := r.shellBytes(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.writeFile(stage, program, data, 0o755); err != nil {
+	if err := r.put(stage, program, data, 0o755); err != nil {
 		return err
 	}
 	return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
 }
 
+// shellBytes returns the static busybox: that in the store, whose contents were compared with the
+// database, or that of the seed.
+func (r *installation) shellBytes(ctx context.Context) ([]byte, error) {
+	if made := r.done[Toolchain][ShellAttribute]; made != "" {
+		return readFile(filepath.Join(made, "bin", "busybox"))
+	}
+	return r.seedFile(ctx, lock.Shell, "busybox-static", "usr/bin/busybox")
+}
+
 // seedShell returns the program that busybox.nix takes.
 func (r *installation) seedShell() string {
-	return filepath.Join(r.layout.Packages, seedShell, "bin", "busybox")
+	return filepath.Join(r.packages(), seedShell, "bin", "busybox")
 }
 
 // havePackages reports whether the package set's directory has every file as it should be.
@@ -148,7 +164,7 @@ func (r *installation) havePackages() bool {
 		return false
 	}
 	for name, data := range files {
-		if !isFile(filepath.Join(r.layout.Packages, name), data, 0o644) {
+		if !isFile(filepath.Join(r.seen(r.layout.Packages), name), data, 0o644) {
 			return false
 		}
 	}

@@ -26,6 +26,10 @@ type Plan struct {
 	Facts      probe.Facts   `json:"facts"`
 	LockDigest string        `json:"lock_digest"`
 	Timestamp  string        `json:"lock_timestamp"` // of the archive the seed was taken from
+	// Generation is the number of the generation that will be current; none in runtime mode.
+	Generation int `json:"generation,omitempty"`
+	// Other says that what is installed is complete, and other than these options make.
+	Other bool `json:"other,omitempty"`
 	Stages     []State       `json:"stages"`
 	// Mirror is where files will come from; nil where nothing has to be fetched.
 	Mirror *mirror.Mirror `json:"mirror,omitempty"`
@@ -66,6 +70,14 @@ func (p *Plan) Complete() bool {
 		}
 	}
 	return true
+}
+
+// Switches returns the number of the generation that is current now, if another one will be; else 0.
+func (p *Plan) Switches() int {
+	if p.run.gen.current {
+		return 0
+	}
+	return p.run.leaves.number
 }
 
 // Begun reports whether an earlier run has written anything.
@@ -152,8 +164,11 @@ func (r *installation) surveyed(ctx context.Context) (*Plan, error) {
 		return p, nil
 	}
 	var err error
-	p.Stages, err = r.survey(ctx)
-	return p, err
+	if p.Stages, err = r.survey(ctx); err != nil {
+		return nil, err
+	}
+	p.Generation, p.Other = r.gen.number, r.otherThanInstalled() != nil
+	return p, nil
 }
 
 func (r *installation) plan(ctx context.Context) (*Plan, error) {
@@ -170,13 +185,20 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if r.arch == "" {
 		return r.refuse(p, p.Need()), nil
 	}
+	if err := r.otherThanInstalled(); err != nil {
+		return nil, err
+	}
 	if p.Complete() {
 		return p, nil
 	}
 	if err := r.measure(ctx, p); err != nil {
 		return nil, err
 	}
-	return r.refuse(p, p.Need(), r.refuseHost(ctx)...), nil
+	more := r.refuseHost(ctx)
+	if !p.State(Native).Done {
+		more = append(more, r.refuseSource(ctx)...)
+	}
+	return r.refuse(p, p.Need(), more...), nil
 }
 
 func (r *installation) refuse(p *Plan, need probe.Need, more ...*fault.Error) *Plan {

@@ -11,7 +11,9 @@ import (
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
+	"bootstrap/internal/prefix"
 	"bootstrap/internal/run"
+	"bootstrap/internal/shellenv"
 	"bootstrap/internal/shellrc"
 )
 
@@ -159,7 +161,11 @@ func (r *installation) proveIn(ctx context.Context, program, home string) error 
 		return err
 	}
 	// What differs comes as arguments: no word of a script is made of anybody's input.
-	args := []string{r.layout.EnvFile(name), expression}
+	place, err := r.proofPlace(home)
+	if err != nil {
+		return err
+	}
+	args := []string{place.EnvFile(name), expression}
 	script := provePOSIX
 	switch shell {
 	case shellrc.Fish:
@@ -182,6 +188,28 @@ func (r *installation) proveIn(ctx context.Context, program, home string) error 
 		err = r.isStore(strings.TrimSpace(string(got)))
 	}
 	return proofError("in "+program, err)
+}
+
+// proofPlace returns where the files for shells are that the proof sources: at their places, once
+// the generation is current. Before that they lead to what was installed before; so the same files
+// are written for a state directory of the proof's own, whose profile is the generation's.
+func (r *installation) proofPlace(home string) (prefix.Layout, error) {
+	l := r.layout
+	if r.gen.settled() {
+		return l, nil
+	}
+	profile := r.at(l.DefaultProfile())
+	l.State, l.Share, l.ProfileD = filepath.Join(home, "state"), home, home
+	files, err := shellenv.Files(l)
+	if err != nil {
+		return l, err
+	}
+	for _, f := range files {
+		if err := r.put(Prove, f.Path, f.Content, f.Mode); err != nil {
+			return l, err
+		}
+	}
+	return l, r.link(Prove, profile, l.DefaultProfile())
 }
 
 func proofError(where string, err error) error {

@@ -36,7 +36,7 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 	}
 	rec.Borrowed = loan.Open(history, old)
 	for _, s := range r.pipeline() {
-		last, ok := history.Last(s.name)
+		last, ok := r.lastOf(s, r.keys[s.name])
 		if !ok || last.Event != journal.End {
 			continue
 		}
@@ -47,7 +47,7 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 			rec.Made = append(rec.Made, m)
 		}
 	}
-	if err := receipt.Write(r.layout.Receipt(), rec); err != nil {
+	if err := receipt.Write(r.at(r.layout.Receipt()), rec); err != nil {
 		return nil, err
 	}
 	return &rec, nil

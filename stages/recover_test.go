@@ -111,6 +111,7 @@ func TestFlushComesBeforeTheEnd(t *testing.T) {
 		}
 		want = append(want, s.name+" begin", s.name+" built", s.name+" flushed", s.name+" end")
 	}
+	want = append(want, "generation proved", "generation noted", "generation current")
 	if diff := cmp.Diff(want, points); diff != "" {
 		t.Errorf("points (-want +got):\n%s", diff)
 	}

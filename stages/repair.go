@@ -171,7 +171,7 @@ func (r *installation) seedNames() map[string]bool {
 
 // deriveAgain writes the derivations of the package set again, as evaluation does, and builds none.
 func (r *installation) deriveAgain(ctx context.Context, n nixcmd.Nix) error {
-	args := []string{"build", "--dry-run", "--repair", "--file", r.layout.Packages}
+	args := []string{"build", "--dry-run", "--repair", "--file", r.packages()}
 	args = append(args, toolAttributes()[1:]...)
 	_, err := n.Command("nix", append(args, "nix", "nix-bootstrap")...).Output(ctx)
 	return err

@@ -33,6 +33,10 @@ type installation struct {
 	seconds map[string]float64
 	hooks   []receipt.Hook
 	made    map[string]bool // paths that this installer has made, in any run
+	keys    map[string]string
+	gen     generation // that it works on
+	leaves  generation // that is current before
+	rolling bool       // back to a generation that is there
 
 	thorough bool      // every byte of the toolchain is looked at, not only its shape
 	audited  *Repaired // what [Repair] has found; nil in an installation
@@ -69,7 +73,7 @@ func Execute(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Complete() {
+	if p.Complete() && p.run.gen.settled() {
 		rec, err := receipt.Load(p.Layout.Receipt())
 		if err == nil {
 			return &Result{Plan: p, Receipt: rec, Nothing: true}, nil
@@ -126,13 +130,17 @@ func (r *installation) execute(ctx context.Context) (rec *receipt.Receipt, err e
 	if err := r.stagesOn(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.leftScaffold(ctx); err != nil {
-		return nil, err
-	}
 	if err := r.audit(ctx); err != nil {
 		return nil, err
 	}
-	return r.writeReceipt()
+	rec, err = r.writeReceipt()
+	if err == nil {
+		err = r.activate()
+	}
+	if err == nil {
+		err = r.leftScaffold(ctx)
+	}
+	return rec, err
 }
 
 // stagesOn runs the stages on a database that can be read: one that cannot is put aside, once.
@@ -155,6 +163,9 @@ func (r *installation) stagesOn(ctx context.Context) error {
 // stages runs what is not done. The lock may change on the way, and with it the keys.
 func (r *installation) stages(ctx context.Context) error {
 	states, err := r.survey(ctx)
+	if err == nil {
+		err = r.otherThanInstalled() // somebody may have been here since the plan was made
+	}
 	if err != nil {
 		return err
 	}
@@ -164,6 +175,9 @@ func (r *installation) stages(ctx context.Context) error {
 			r.done[s.name] = st.Outputs
 			r.emit(event.Skip, s.name, "")
 			continue
+		}
+		if err := r.adopt(); err != nil {
+			return err
 		}
 		before := r.lock
 		if err := r.stage(ctx, s, st.Key); err != nil {

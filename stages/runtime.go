@@ -42,7 +42,7 @@ func runtimeStage() stage {
 			return []any{conf, env, programs, r.digests(r.lock.For(r.arch, lock.CACert))}, nil
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
-			return filesIntact(out) && exists(out["nix"]) && linksTo(r.layout.DefaultProfile(), r.layout.RuntimeDir()) &&
+			return r.filesIntact(out) && exists(out["nix"]) && linksTo(r.layout.DefaultProfile(), r.layout.RuntimeDir()) &&
 				exists(r.layout.BuildDir()) && (!r.ShellHook || out["hooked"] == "true")
 		},
 		build: (*installation).makeRuntime,

@@ -90,6 +90,32 @@ func (s stage) key(r *installation, previous string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// findKeys computes the keys of all stages.
+func (r *installation) findKeys(all []stage) error {
+	r.keys = map[string]string{}
+	previous := ""
+	for _, s := range all {
+		key, err := s.key(r, previous)
+		if err != nil {
+			return err
+		}
+		if len(s.usedBy) == 0 {
+			previous = key
+		}
+		r.keys[s.name] = key
+	}
+	return nil
+}
+
+// lastOf returns the last record of a stage. What a stage has made stays when it makes something
+// else for another generation, so its last record with that key counts; a scaffold has one place.
+func (r *installation) lastOf(s stage, key string) (journal.Record, bool) {
+	if len(s.usedBy) > 0 {
+		return r.history.Last(s.name)
+	}
+	return r.history.LastWith(s.name, key)
+}
+
 // State is what is known of one stage before a run.
 type State struct {
 	Name    string            `json:"name"`
@@ -107,22 +133,20 @@ type State struct {
 // counts as done where everything that would use it is.
 func (r *installation) survey(ctx context.Context) ([]State, error) {
 	all := r.pipeline()
+	if err := r.findKeys(all); err != nil {
+		return nil, err
+	}
+	if err := r.choose(); err != nil {
+		return nil, err
+	}
 	states := make([]State, len(all))
-	previous := ""
 	for i, s := range all {
-		key, err := s.key(r, previous)
-		if err != nil {
-			return nil, err
-		}
-		if len(s.usedBy) == 0 {
-			previous = key
-		}
-		states[i] = State{Name: s.name, Does: s.does, Key: key, Seconds: r.expected(s.name)}
+		states[i] = State{Name: s.name, Does: s.does, Key: r.keys[s.name], Seconds: r.expected(s.name)}
 	}
 	done := map[string]bool{}
 	for i := len(all) - 1; i >= 0; i-- {
 		s, st := all[i], &states[i]
-		last, known := r.history.Last(s.name)
+		last, known := r.lastOf(s, st.Key)
 		if known && last.Key == st.Key {
 			switch last.Event {
 			case journal.End:

@@ -77,7 +77,7 @@ func TestSurvey(t *testing.T) {
 	}
 	l := o.Layout
 	native := res.Plan.run.done[Native]["nix"]
-	for _, scaffold := range []string{res.Plan.run.done[Bootstrap]["nix"], filepath.Join(l.GCRoots(), "nix-bootstrap"), l.HostDir()} {
+	for _, scaffold := range []string{res.Plan.run.done[Bootstrap]["nix"], filepath.Join(l.RootsOf(1), "nix-bootstrap"), l.HostDir()} {
 		if exists(scaffold) {
 			t.Errorf("the scaffold %q is still there", scaffold)
 		}
@@ -92,9 +92,9 @@ func TestSurvey(t *testing.T) {
 		{"the installer's logs", l.RunLog, nil},
 		// The scaffolds that made it are needed again; the seed is still in the cache.
 		{"the native nix", native, []string{Host, Bootstrap, Native, Install}},
-		{"the native nix's GC root", filepath.Join(l.GCRoots(), "nix"), []string{Configure}},
+		{"the native nix's GC root", filepath.Join(l.RootsOf(1), "nix"), []string{Configure}},
 		{"the toolchain", res.Plan.run.done[Toolchain]["toolchain"], []string{Host, Toolchain}},
-		{"the toolchain's GC root", filepath.Join(l.GCRoots(), "toolchain"), []string{Configure}},
+		{"the toolchain's GC root", filepath.Join(l.RootsOf(1), "toolchain"), []string{Configure}},
 		{"nix.conf", l.NixConf(), []string{Configure}},
 		{"the certificates", l.Certificates(), []string{Configure}},
 		{"a file for shells", l.EnvFile("fish"), []string{Configure}},

@@ -82,6 +82,9 @@ func toolchainStage() stage {
 				return nil, err
 			}
 			host := r.hostNix(Toolchain)
+			if err := r.guardSchema(ctx, host, "the host nix"); err != nil {
+				return nil, err
+			}
 			if err := r.addSeed(ctx, host); err != nil {
 				return nil, err
 			}
@@ -185,7 +188,7 @@ func linkOrCopy(from, to string) error {
 // root makes a GC root for each output, named after it.
 func (r *installation) root(stage string, out outputs, names ...string) error {
 	for _, name := range names {
-		if err := r.link(stage, out[name], filepath.Join(r.layout.GCRoots(), name)); err != nil {
+		if err := r.link(stage, out[name], filepath.Join(r.rootsDir(), name)); err != nil {
 			return err
 		}
 	}
@@ -195,7 +198,7 @@ func (r *installation) root(stage string, out outputs, names ...string) error {
 // rooted reports whether each output has its GC root.
 func (r *installation) rooted(out outputs, names ...string) bool {
 	for _, name := range names {
-		if !linksTo(filepath.Join(r.layout.GCRoots(), name), out[name]) {
+		if !linksTo(filepath.Join(r.rootsDir(), name), out[name]) {
 			return false
 		}
 	}
@@ -217,9 +220,17 @@ func (r *installation) haveValid(ctx context.Context, stage string, out outputs,
 
 // anyNix returns a Nix that can be asked about the store: the one that lasts, if it is there.
 func (r *installation) anyNix(ctx context.Context, stage string) (nixcmd.Nix, bool) {
-	for _, built := range []string{Native, Bootstrap} {
-		if program := r.known(built)["nix"]; program != "" && r.runs(ctx, stage, nixcmd.Program(program)) {
-			return r.builtNix(stage, nixcmd.Program(program)), true
+	installed, _ := filepath.EvalSymlinks(nixcmd.Program(r.layout.DefaultProfile()))
+	if !strings.HasPrefix(installed, r.layout.Store+"/") {
+		installed = ""
+	}
+	programs := []string{nixcmd.Program(r.known(Native)["nix"]), installed, nixcmd.Program(r.known(Bootstrap)["nix"])}
+	if r.OneWay { // what was installed may not read the database any more
+		programs = []string{nixcmd.Program(r.recorded(Native)["nix"]), nixcmd.Program(r.recorded(Bootstrap)["nix"])}
+	}
+	for _, program := range programs {
+		if filepath.IsAbs(program) && r.runs(ctx, stage, program) {
+			return r.builtNix(stage, program), true
 		}
 	}
 	if host := r.known(Host); host["nix"] != "" && r.runs(ctx, stage, host["nix"]) {
@@ -229,9 +240,21 @@ func (r *installation) anyNix(ctx context.Context, stage string) (nixcmd.Nix, bo
 	return nixcmd.Nix{}, false
 }
 
-// known returns the outputs of a stage, of this run or of the last one that ended it well.
-func (r *installation) known(stage string) outputs {
+// recorded returns the outputs of a stage with the key it has in this run.
+func (r *installation) recorded(stage string) outputs {
 	if out := r.done[stage]; out != nil {
+		return out
+	}
+	if rec, ok := r.history.LastWith(stage, r.keys[stage]); ok && rec.Event == journal.End {
+		return rec.Output
+	}
+	return nil
+}
+
+// known returns the outputs of a stage, of this run or of the last one that ended it well: with the
+// key it has in this run, if there was one.
+func (r *installation) known(stage string) outputs {
+	if out := r.recorded(stage); out != nil {
 		return out
 	}
 	for i := len(r.history.Records) - 1; i >= 0; i-- {

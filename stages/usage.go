@@ -24,12 +24,16 @@ func Measure(ctx context.Context, l prefix.Layout) ([]Usage, error) {
 		{What: "store", Path: l.Store},
 		{What: "state", Path: l.State},
 		{What: "logs", Path: l.Log},
+		{What: "package set", Path: l.Packages}, // of the current generation
 		{What: "installer", Path: l.Work},
-		{What: "package set", Path: l.Packages},
 	}
 	seen := map[[2]uint64]bool{}
 	for i := range parts {
-		err := filepath.WalkDir(parts[i].Path, func(_ string, d fs.DirEntry, err error) error {
+		top, err := filepath.EvalSymlinks(parts[i].Path)
+		if err != nil {
+			continue // there is none, which WalkDir would find, too
+		}
+		err = filepath.WalkDir(top, func(_ string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}

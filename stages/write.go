@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
 
 	"github.com/google/renameio/v2"
@@ -18,7 +17,21 @@ import (
 
 // writeFile puts a file in its place as a whole, recorded in the journal if it is new.
 // A file that is like that already is left alone; one that is somebody else's is an error.
+// What each generation has its own of is written there.
 func (r *installation) writeFile(stage, path string, data []byte, mode fs.FileMode) error {
+	own := r.at(path)
+	if own != path {
+		if err := r.checkPlace(path); err != nil {
+			return err
+		}
+	}
+	if err := r.put(stage, own, data, mode); err != nil || own == path || !r.gen.current {
+		return err
+	}
+	return r.linkPlaces()
+}
+
+func (r *installation) put(stage, path string, data []byte, mode fs.FileMode) error {
 	if isFile(path, data, mode) {
 		return nil
 	}
@@ -64,9 +77,8 @@ func (r *installation) link(stage, target, path string) error {
 // place prepares for a file or a link at path, and returns the directory in which to make it
 // before it is moved there: the installer's own, where that is on the same file system.
 func (r *installation) place(stage string, kind journal.Kind, path string) (string, error) {
-	if exists(path) && !r.ours(path) {
-		return "", fault.New(fault.Unfit, fmt.Errorf("file %q: it was there before, and is not ours", path),
-			"move it away, or choose another prefix or configuration directory")
+	if err := r.checkPlace(path); err != nil {
+		return "", err
 	}
 	if err := r.mkdir(stage, journal.Directory, filepath.Dir(path), 0o755); err != nil {
 		return "", err
@@ -82,7 +94,8 @@ func (r *installation) place(stage string, kind journal.Kind, path string) (stri
 
 // ours reports whether a file that exists is one that the installer has made.
 func (r *installation) ours(path string) bool {
-	return r.inTree(path) || r.made[path]
+	// Nix makes profiles, too, and leaves no record of that.
+	return r.inTree(path) || r.made[path] || path == r.layout.DefaultProfile()
 }
 
 func sameDevice(a, b string) bool {

@@ -15,6 +15,7 @@ import (
 	"bootstrap/internal/fault"
 	"bootstrap/internal/generations"
 	"bootstrap/internal/journal"
+	"bootstrap/internal/lineage"
 	"bootstrap/internal/probe"
 	"bootstrap/internal/prompt"
 
@@ -38,14 +39,14 @@ func gcCommand(m machine) *cobra.Command {
 on PATH. Before that it makes sure that everything installed is kept, and that every GC root can
 be followed: the collector takes one that cannot for one that is gone.
 
-Generations of profiles are kept, unless --keep or --older-than is given; of both, one that either
-of them keeps stays.`,
+Generations of profiles, and those of the installation that "bootstrap history" lists, are kept, unless
+--keep or --older-than is given; of both, one that either of them keeps stays.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return collectGarbage(cmd.Context(), m, f) },
 	}
 	s := cmd.Flags()
 	f.prefixFlags.register(s)
-	s.IntVar(&f.keep, "keep", -1, "delete generations but the current one and `N` others of each profile, the newest")
+	s.IntVar(&f.keep, "keep", -1, "delete generations but the current one and `N` others of each profile, and of the installation, the newest")
 	s.StringVar(&f.olderThan, "older-than", "", "delete generations that are older than that `time`: 30d, 12h, 4w")
 	s.BoolVar(&f.dropStale, "drop-stale", false, "give up what is held by GC roots that cannot be followed")
 	s.BoolVar(&f.dryRun, "dry-run", false, "print what would be deleted, and delete nothing")
@@ -57,6 +58,7 @@ of them keeps stays.`,
 // collection is what `gc --json` prints.
 type collection struct {
 	*collect.Plan
+	Installation []int           `json:"installation"` // numbers of generations of the installation that go
 	Result *collect.Result `json:"result,omitempty"`
 }
 
@@ -78,21 +80,34 @@ func collectGarbage(ctx context.Context, m machine, f *gcFlags) (err error) {
 	}
 	options := o.collector()
 	options.Policy, options.DropStale = policy, f.dropStale
+	old, orphans, err := o.superseded(policy)
+	if err != nil {
+		return err
+	}
+	for _, n := range slices.Concat(old, orphans) {
+		options.Without = append(options.Without, o.layout.RootsOf(n))
+	}
 	p, err := collect.Survey(ctx, options)
 	if err != nil {
 		return err
 	}
-	if f.dryRun && f.json || p.Empty() {
-		return f.report(m, collection{Plan: p})
+	c := collection{Plan: p, Installation: old}
+	if f.dryRun && f.json || c.empty() {
+		return f.report(m, c)
 	}
 	if !f.json {
-		printCollection(m.stderr, p)
+		printCollection(m.stderr, c)
 	}
 	if f.dryRun {
-		return f.report(m, collection{Plan: p})
+		return f.report(m, c)
 	}
 	if !f.yes {
 		if err := f.confirm(ctx, m); err != nil {
+			return err
+		}
+	}
+	for _, n := range slices.Concat(old, orphans) {
+		if err := lineage.Remove(o.layout, n); err != nil {
 			return err
 		}
 	}
@@ -100,12 +115,39 @@ func collectGarbage(ctx context.Context, m machine, f *gcFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	c.Result = &result
 	if err := o.record(m, journal.Record{Event: journal.Note, Text: gcNote, Output: map[string]string{
 		"freed": strconv.FormatInt(result.Bytes, 10), "paths": strconv.Itoa(result.Paths),
 	}}); err != nil {
 		return err
 	}
-	return f.report(m, collection{p, &result})
+	return f.report(m, c)
+}
+
+func (c collection) empty() bool { return c.Plan.Empty() && len(c.Installation) == 0 }
+
+// superseded returns the generations of the installation that a policy does not keep, and those
+// removed before of which something is left.
+func (o own) superseded(policy generations.Policy) (old, orphans []int, err error) {
+	all, err := lineage.List(o.layout)
+	if err != nil {
+		return nil, nil, err
+	}
+	shown, err := generationsOf(o.layout)
+	if err != nil {
+		return nil, nil, err
+	}
+	made := func(g lineage.Generation) time.Time {
+		for _, s := range shown {
+			if s.Number == g.Number && !s.Since.IsZero() {
+				return s.Since
+			}
+		}
+		return g.Receipt.Updated
+	}
+	old = lineage.Superseded(all, policy, made)
+	orphans, err = lineage.Orphans(o.layout)
+	return append([]int{}, old...), orphans, err
 }
 
 func (f *gcFlags) confirm(ctx context.Context, m machine) error {
@@ -131,7 +173,7 @@ func (f *gcFlags) report(m machine, c collection) error {
 	switch {
 	case f.json:
 		return printJSON(m.stdout, c)
-	case c.Empty():
+	case c.empty():
 		fmt.Fprintln(m.stdout, "Nothing to delete.")
 	case c.Result == nil:
 		fmt.Fprintf(m.stdout, "%d store paths and %s would be deleted.\n", len(c.Dead), probe.Size(c.Bytes))
@@ -146,8 +188,11 @@ func (f *gcFlags) report(m machine, c collection) error {
 const mostShown = 30
 
 // printCollection says what is lost: of roots and profiles by name, of store paths by size.
-func printCollection(w io.Writer, p *collect.Plan) {
+func printCollection(w io.Writer, p collection) {
 	fmt.Fprintln(w)
+	for _, n := range p.Installation {
+		fmt.Fprintf(w, "  %-14s %d of the installation\n", "generation", n)
+	}
 	for _, r := range p.Roots {
 		fmt.Fprintf(w, "  %-14s %s (%s: %s)\n", "given up", r.Via, r.Verdict, r.Reason)
 	}

@@ -20,6 +20,11 @@ func install(ctx context.Context, m machine, f *installFlags) error {
 	if err != nil {
 		return err
 	}
+	return makeInstalled(ctx, m, f, o)
+}
+
+// makeInstalled makes a plan, asks, and does it: an installation, or an upgrade.
+func makeInstalled(ctx context.Context, m machine, f *installFlags, o stages.Options) error {
 	if f.dryRun {
 		return dryRun(ctx, m, &f.planFlags, o)
 	}

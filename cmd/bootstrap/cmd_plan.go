@@ -78,6 +78,9 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	if p.Layout.ResolvedFrom != "" {
 		line("", "(%s is a symbolic link; this is the real path)", p.Layout.ResolvedFrom)
 	}
+	if from := p.Switches(); from > 0 {
+		line("generation", "%d; %d is current until that one is proved, and is kept", p.Generation, from)
+	}
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}

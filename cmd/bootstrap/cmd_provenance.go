@@ -88,11 +88,15 @@ func installedLock(o own) (*lock.Lock, error) {
 // packageFiles returns the digests of the files of the package set but the lock, by their names.
 func packageFiles(l prefix.Layout) (map[string]string, error) {
 	sums := map[string]string{}
-	err := filepath.WalkDir(l.Packages, func(path string, d fs.DirEntry, err error) error {
+	top, err := filepath.EvalSymlinks(l.Packages)
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		name, err := filepath.Rel(l.Packages, path)
+		name, err := filepath.Rel(top, path)
 		if err != nil || name == "lock.json" {
 			return err
 		}

@@ -27,6 +27,9 @@ type status struct {
 	LastGC   *lastGC          `json:"last_gc,omitempty"` // of `bootstrap gc`; none if there was none
 	Borrowed []receipt.Loan   `json:"borrowed,omitempty"`
 	Drift    []drift          `json:"drift,omitempty"` // what is not as it was made
+
+	Generation  int `json:"generation,omitempty"`  // the number of the current one; none in runtime mode
+	Generations int `json:"generations,omitempty"` // how many there are
 }
 
 func statusCommand(m machine) *cobra.Command {
@@ -80,6 +83,9 @@ func showStatus(ctx context.Context, m machine, f *stateFlags) error {
 	s.Drift = records{
 		layout: at.layout, history: history, receipt: at.receipt, runtime: p.Mode == receipt.Runtime,
 	}.drifted()
+	if s.Generation, s.Generations, err = countGenerations(at.layout); err != nil {
+		return err
+	}
 	if s.Usage, err = stages.Measure(ctx, at.layout); err != nil {
 		return err
 	}
@@ -91,6 +97,17 @@ func showStatus(ctx context.Context, m machine, f *stateFlags) error {
 	}
 	printStatus(m.stdout, p, s)
 	return nil
+}
+
+// countGenerations returns the number of the current generation, and how many there are.
+func countGenerations(l prefix.Layout) (current, count int, err error) {
+	all, err := stages.Generations(l)
+	for _, g := range all {
+		if g.Current {
+			current = g.Number
+		}
+	}
+	return current, len(all), err
 }
 
 // ownLock returns the lock that a prefix was built from, or another where it has none.

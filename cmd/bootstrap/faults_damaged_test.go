@@ -183,7 +183,7 @@ func damagedFiles() []mishap {
 		spoilt("profile-gone", stages.Install, "profile link removed", "installed again",
 			func(p *patient) { p.drop(p.output(stages.Install, "profile")) }, stages.Install),
 		spoilt("root-gone", stages.Configure, "the GC root of the toolchain removed", "made again",
-			func(p *patient) { p.drop(p.path("opt", "var", "nix", "gcroots", "bootstrap", "toolchain")) }, stages.Configure),
+			func(p *patient) { p.drop(p.path("opt", "var", "nix", "gcroots", "bootstrap", "1", "toolchain")) }, stages.Configure),
 		spoilt("conf-emptied", stages.Configure, "nix.conf cut to nothing", "written again",
 			func(p *patient) { p.cut(p.path("opt", "etc", "nix", "nix.conf"), 0) }, stages.Configure),
 		spoilt("env-file-cut", stages.Configure, "the file for POSIX shells cut to 10 bytes", "written again",

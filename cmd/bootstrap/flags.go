@@ -99,8 +99,8 @@ type planFlags struct {
 func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.stateFlags.register(s, jsonUsage)
 	f.mirrorFlags.register(s)
-	s.StringVar(&f.snapshot, "snapshot", "", "`URL` of the archive as the lock saw it (default: Debian's snapshot archive)")
-	s.IntVarP(&f.jobs, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per 1.5 GiB of free memory)")
+	registerSnapshot(s, &f.snapshot)
+	registerJobs(s, &f.jobs)
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
 	s.BoolVar(&f.runtime, "runtime", false, "compile nothing: run the host nix on the prefix by its options")
 	s.StringVar(&f.root, "root", "", "with --runtime, `directory` that the files lie in, as if it were \"/\"; takes user namespaces")
@@ -116,6 +116,19 @@ type installFlags struct {
 
 func (f *installFlags) register(s *pflag.FlagSet) {
 	f.planFlags.register(s, "print events, and the plan of a dry run, as JSON")
+	f.registerAsking(s)
+}
+
+func registerSnapshot(s *pflag.FlagSet, to *string) {
+	s.StringVar(to, "snapshot", "", "`URL` of the archive as the lock saw it (default: Debian's snapshot archive)")
+}
+
+func registerJobs(s *pflag.FlagSet, to *int) {
+	s.IntVarP(to, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per 1.5 GiB of free memory)")
+}
+
+// registerAsking has the flags of what is shown and asked before and meanwhile.
+func (f *installFlags) registerAsking(s *pflag.FlagSet) {
 	s.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	s.BoolVar(&f.dryRun, "dry-run", false, "print the plan and write nothing")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "show the output of builds")

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"bootstrap/internal/journal"
+	"bootstrap/internal/lineage"
 	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/receipt"
@@ -32,17 +33,17 @@ type records struct {
 	runtime bool
 }
 
-// outputs returns what a stage made when it last ended well: by the journal, or by the receipt
-// where the journal was lost.
+// outputs returns what a stage made when it last ended well: by the receipt, or by the journal
+// where that was lost.
 func (r records) outputs(stage string) map[string]string {
+	if r.receipt != nil { // that of the current generation; the journal has others, too
+		if s, ok := r.receipt.Stage(stage); ok {
+			return s.Outputs
+		}
+	}
 	for i := len(r.history.Records) - 1; i >= 0; i-- {
 		if rec := r.history.Records[i]; rec.Stage == stage && rec.Event == journal.End {
 			return rec.Output
-		}
-	}
-	if r.receipt != nil {
-		if s, ok := r.receipt.Stage(stage); ok {
-			return s.Outputs
 		}
 	}
 	return nil
@@ -118,10 +119,14 @@ func (r records) roots() []drift {
 		}
 	}
 	var found []drift
+	dir := r.layout.GCRoots()
+	if n, err := lineage.Current(r.layout); err == nil && n > 0 {
+		dir = r.layout.RootsOf(n)
+	}
 	for _, stage := range []string{stages.Toolchain, stages.Native} {
 		out := r.outputs(stage)
 		for _, name := range slices.Sorted(maps.Keys(out)) {
-			root := filepath.Join(r.layout.GCRoots(), name)
+			root := filepath.Join(dir, name)
 			if !made[root] {
 				continue
 			}

@@ -20,12 +20,17 @@ func printStatus(w io.Writer, p *stages.Plan, s status) {
 	state := "complete"
 	switch {
 	case s.Complete:
+	case p.Other:
+		state = "other than this program makes it from this lock: `bootstrap upgrade` makes a new generation"
 	case s.Receipt != nil:
-		state = "not complete any more: what differs, by a change or another bootstrap, is made anew by the same command"
+		state = "not complete any more: what differs is made anew by the same command"
 	default:
 		state = "not complete; the same command as before goes on"
 	}
 	fmt.Fprintf(w, "%-14s %s\n", "state", state)
+	if s.Generation > 0 {
+		fmt.Fprintf(w, "%-14s %d, of %d that `bootstrap history` lists\n", "generation", s.Generation, s.Generations)
+	}
 	fmt.Fprintf(w, "%-14s %s\n", "last gc", s.LastGC)
 	printLoans(w, s.Borrowed)
 	for _, d := range s.Drift {

@@ -10,8 +10,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bootstrap/internal/fault"
@@ -28,6 +30,8 @@ type Options struct {
 	Nix     nixcmd.Nix // the prefix's own
 	Scratch string     // a directory for the copy of the state directory; that of temporary files if empty
 	Policy  generations.Policy
+	// Without are directories of roots that count as if they were gone already.
+	Without []string
 	// DropStale forgets the roots that the collector could not follow, and with them what they hold.
 	DropStale bool
 }
@@ -168,17 +172,24 @@ func (o Options) mismatch(what, got string) error {
 
 // checkInstalled makes sure that everything installed is rooted, and valid.
 func (o Options) checkInstalled(ctx context.Context) error {
-	links, err := filepath.Glob(filepath.Join(o.Layout.GCRoots(), "*"))
+	var targets []string
+	err := filepath.WalkDir(o.Layout.GCRoots(), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains(o.Without, path):
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		}
+		target, err := os.Readlink(path)
+		targets = append(targets, target)
+		return err
+	})
 	if err != nil {
 		return err
-	}
-	var targets []string
-	for _, l := range links {
-		target, err := os.Readlink(l)
-		if err != nil {
-			return err
-		}
-		targets = append(targets, target)
 	}
 	if len(targets) == 0 || o.Nix.Registered(ctx, targets...) {
 		return nil

@@ -51,6 +51,9 @@ func (p *Plan) copyState(to string) error {
 	for _, g := range p.Generations {
 		gone[g.Link()] = true
 	}
+	for _, dir := range p.o.Without {
+		gone[dir] = true
+	}
 	for _, dir := range []string{"gcroots", "profiles"} {
 		if err := copyLinks(filepath.Join(state, dir), filepath.Join(to, dir), gone); err != nil {
 			return err
@@ -72,7 +75,7 @@ func (p *Plan) copyState(to string) error {
 		os.Symlink(filepath.Join(state, "db"), filepath.Join(to, "db")))
 }
 
-// copyLinks copies a tree of directories and symbolic links, but for some of the links.
+// copyLinks copies a tree of directories and symbolic links, but for some of them.
 func copyLinks(from, to string, without map[string]bool) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -84,6 +87,8 @@ func copyLinks(from, to string, without map[string]bool) error {
 		}
 		target := filepath.Join(to, name)
 		switch {
+		case d.IsDir() && without[path]:
+			return fs.SkipDir
 		case d.IsDir():
 			return os.MkdirAll(target, 0o700)
 		case d.Type()&fs.ModeSymlink == 0 || without[path]:

@@ -35,6 +35,21 @@ func TestExportsOnly(t *testing.T) {
 	testExports(t, a, b)
 }
 
+// TestGenerationsOnly does the same with testGenerations, on the first of them.
+func TestGenerationsOnly(t *testing.T) {
+	p, _ := standing(t)
+	p.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testGenerations(t, p)
+}
+
+// TestReproducibleOnly does the same with testReproducible, and builds the toolchain once more, which
+// takes a minute, and not Nix.
+func TestReproducibleOnly(t *testing.T) {
+	p, _ := standing(t)
+	p.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testReproducible(t, p, "toolchain")
+}
+
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()

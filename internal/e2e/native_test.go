@@ -183,15 +183,6 @@ func testVerify(t *testing.T, p *place) {
 	t.Logf("measured: nix-store --verify --check-contents: %s", r.took.Round(time.Second))
 }
 
-// testRebuild builds the native nix with the native nix, and compares.
-func testRebuild(t *testing.T, p *place) {
-	r := p.nix(t, "nix", "build", "--rebuild", "--no-link", "--print-out-paths", "-f", p.packages(), "nix").run(t).want(t, 0)
-	if got := strings.TrimSpace(r.stdout); got != p.native(t) {
-		t.Errorf("rebuilt %q, not %q", got, p.native(t))
-	}
-	t.Logf("measured: the native nix built again, identical: %s", r.took.Round(time.Second))
-}
-
 // testCollect collects garbage; what is installed has to outlive it.
 func testCollect(t *testing.T, p *place) {
 	// Something to collect, so that it is known to have done anything.

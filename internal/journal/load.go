@@ -82,6 +82,21 @@ func (h *History) Last(stage string) (Record, bool) {
 	return Record{}, false
 }
 
+// LastWith returns the last Begin, End or Fail of a stage with that key.
+func (h *History) LastWith(stage, key string) (Record, bool) {
+	for i := len(h.Records) - 1; i >= 0; i-- {
+		r := h.Records[i]
+		if r.Stage != stage || r.Key != key {
+			continue
+		}
+		switch r.Event {
+		case Begin, End, Fail:
+			return r, true
+		}
+	}
+	return Record{}, false
+}
+
 // Created returns what the installer made, each thing once and in the order it was first made.
 // Take it away from the last to the first.
 func (h *History) Created() []Record {

@@ -8,6 +8,7 @@ package prefix
 import (
 	"net/url"
 	"path/filepath"
+	"strconv"
 )
 
 // Layout is every directory of one prefix, each absolute, cleaned and free of symbolic links
@@ -107,6 +108,14 @@ func (l Layout) Database() string { return filepath.Join(l.State, "db") }
 // GCRoots returns the directory of the installer's own GC roots.
 // Roots in there are found without looking outside the state directory.
 func (l Layout) GCRoots() string { return filepath.Join(l.State, "gcroots", "bootstrap") }
+
+// RootsOf returns the directory of the GC roots of one generation of the installation.
+func (l Layout) RootsOf(generation int) string {
+	return filepath.Join(l.GCRoots(), strconv.Itoa(generation))
+}
+
+// Generations returns the directory that has a directory for each generation of the installation.
+func (l Layout) Generations() string { return filepath.Join(l.Work, "generations") }
 
 // Lent returns the directory of the GC roots that keep what other prefixes borrow from this store,
 // with a directory in it for each of them.

@@ -36,6 +36,10 @@ func Write(path string, r Receipt) error {
 
 // replace puts data at path, on the disk, as a whole or not at all.
 func replace(path string, data []byte) error {
+	// What a link leads to is replaced, and not the link.
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
 	dir := filepath.Dir(path)
 	// Without a directory given, renameio asks the environment for one.
 	// Its WriteFile would keep the mode of the file that is there.

@@ -139,6 +139,7 @@ func partOf(l prefix.Layout, path string) (part string, ok bool) {
 		{"installer's logs", l.RunLog},
 		{"package set", l.Share},
 		{"files for shells", l.ProfileD},
+		{"generation of the installation", l.Generations()},
 	} {
 		if d.path != "" && len(d.path) > longest && within(path, d.path) {
 			part, longest, ok = d.part, len(d.path), true

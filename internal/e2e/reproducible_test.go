@@ -1,0 +1,155 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bootstrap/internal/lock"
+	"bootstrap/internal/provenance"
+)
+
+// testReproducible holds what a prefix says it was made from to what is there, and builds a stage
+// once more, on what differs from host to host and day to day but may not show in any byte.
+func testReproducible(t *testing.T, p *place, stage string) {
+	needs(t, p)
+	t.Run("provenance", func(t *testing.T) { testProvenance(t, p) })
+	t.Run("rebuild", func(t *testing.T) { testRebuild(t, p, stage) })
+}
+
+// testProvenance compares every digest of the statement with that of the thing itself.
+func testProvenance(t *testing.T, p *place) {
+	out := p.program("provenance", "--json").must(t)
+	if again := p.program("provenance", "--json").must(t); again != out {
+		t.Error("it says something else the second time")
+	}
+	var s provenance.Statement
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		t.Fatal(err)
+	}
+	stages := map[string]int{}
+	for _, subject := range s.Subject {
+		path := strings.TrimPrefix(subject.URI, "file://")
+		// Of the very bytes, not what the database has of them.
+		if got := strings.TrimSpace(p.nix(t, "nix", "hash", "path", "--base16", path).must(t)); got != subject.Digest["narSha256"] {
+			t.Errorf("%s: %s is %s, the statement says %s", subject.Name, path, got, subject.Digest["narSha256"])
+		}
+		name, _, _ := strings.Cut(subject.Name, "/")
+		stages[name]++
+	}
+	if stages["toolchain"] != 5 || stages["native"] != 1 {
+		t.Errorf("subjects: %v", stages)
+	}
+	l, err := lock.Parse(read(t, filepath.Join(p.packages(), "lock.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := map[string]string{}
+	for _, e := range l.Entries {
+		seed[e.Path] = e.SHA256
+	}
+	files := 0
+	for _, d := range s.Predicate.BuildDefinition.ResolvedDependencies {
+		want := d.Digest["sha256"]
+		kind, name, _ := strings.Cut(d.Name, "/")
+		switch kind {
+		case "lock.json":
+			if got := l.Digest(); got != want {
+				t.Errorf("the lock is %s, the statement says %s", got, want)
+			}
+		case "seed":
+			if seed[name] != want {
+				t.Errorf("%s: the lock says %q, the statement %q", name, seed[name], want)
+			}
+			if data, err := os.ReadFile(p.w.cached(want)); err == nil && sumOf(data) != want {
+				t.Errorf("%s: the file that was fetched has another digest", name)
+			}
+		case "packages":
+			files++
+			if got := sumOf(read(t, filepath.Join(p.packages(), name))); got != want {
+				t.Errorf("%s is %s, the statement says %s", name, got, want)
+			}
+		default:
+			t.Errorf("dependency %q", d.Name)
+		}
+	}
+	if files < 20 {
+		t.Errorf("only %d files of the package set are named", files)
+	}
+	o := s.Predicate.BuildDefinition.ExternalParameters
+	if o.Store != p.store || o.NixVersion == "" {
+		t.Errorf("parameters: %+v", o)
+	}
+}
+
+func sumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// testRebuild builds a stage with the native nix, without a sandbox, in another directory, with
+// another umask, locale and time zone, and for the toolchain on one core.
+func testRebuild(t *testing.T, p *place, stage string) {
+	builds := filepath.Join(p.scratch(t), "builds-elsewhere")
+	p.w.mkdir(t, builds)
+	custom := filepath.Join(p.layout(t).Conf, "nix.custom.conf")
+	was, err := os.ReadFile(custom)
+	if err == nil {
+		t.Cleanup(func() { p.w.put(t, custom, string(was)) })
+	} else {
+		t.Cleanup(func() { remove(t, custom) })
+	}
+	conf := "sandbox = false\nbuild-dir = " + builds + "\n"
+	if stage == "toolchain" {
+		conf += "cores = 1\n" // Nix would take twice as long
+	}
+	p.w.put(t, custom, string(was)+conf)
+	c := p.program("verify", "--json", "--rebuild", stage)
+	c.change = alsoChanged(c.change, inForeignParts)
+	r := c.run(t).want(t, 0)
+	var v struct {
+		Drift   []any `json:"drift"`
+		Rebuilt []struct {
+			Stage, Name string
+			Identical   bool
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &v); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range v.Rebuilt {
+		if !b.Identical || b.Stage != stage {
+			t.Errorf("rebuilt: %+v", b)
+		}
+	}
+	if want := map[string]int{"toolchain": 4, "native": 1}[stage]; len(v.Rebuilt) != want || len(v.Drift) > 0 {
+		t.Errorf("%d derivations were built once more, not %d; differences: %v", len(v.Rebuilt), want, v.Drift)
+	}
+	t.Logf("measured: stage %s built again, identical: %s", stage, r.took.Round(time.Second))
+}
+
+// inForeignParts starts a command in an environment that nobody here has, and with a umask that lets
+// nobody else read.
+func inForeignParts(cmd *exec.Cmd) {
+	cmd.Env = append(cmd.Env, "LC_ALL=tr_TR.UTF-8", "LANG=tr_TR.UTF-8", "TZ=Asia/Kathmandu", "SOURCE_DATE_EPOCH=1", "GZIP=-1", "MAKEFLAGS=-s")
+	cmd.Args = append([]string{"sh", "-c", `umask 077 && exec "$@"`, "sh"}, cmd.Args...)
+	cmd.Path = "/bin/sh"
+}
+
+// alsoChanged has a command changed in one way, and then in another; the first may be nil.
+func alsoChanged(first, then func(*exec.Cmd)) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		if first != nil {
+			first(cmd)
+		}
+		then(cmd)
+	}
+}
