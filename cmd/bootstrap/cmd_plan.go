@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"strings"
 	"syscall"
 	"time"
@@ -78,6 +79,9 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	if p.Layout.ResolvedFrom != "" {
 		line("", "(%s is a symbolic link; this is the real path)", p.Layout.ResolvedFrom)
 	}
+	if p.Readers != nil {
+		line("readers", "members of group %s, and nobody else", groupName(*p.Readers))
+	}
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
@@ -104,6 +108,15 @@ func printPlan(w io.Writer, p *stages.Plan) {
 		fmt.Fprintf(w, "  %-14s %s%s\n", s.Name, s.Does, standing(s))
 	}
 	fmt.Fprintln(w)
+}
+
+// groupName returns the name of a group, or its number if it has none.
+func groupName(gid uint32) string {
+	number := fmt.Sprint(gid)
+	if g, err := user.LookupGroupId(number); err == nil {
+		return g.Name
+	}
+	return number
 }
 
 // storeOf returns the store directory that Nix knows.
