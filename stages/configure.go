@@ -11,12 +11,13 @@ import (
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
+	"bootstrap/internal/nixconf"
 	"bootstrap/internal/shellenv"
 )
 
 // configureStage: config = configure(native, prefix).
 //
-// Key: the templates and the package set. What trying out the sandbox, the upstream cache and the
+// Key: the templates, the package set, and the group that reads the prefix, if there is one. What trying out the sandbox, the upstream cache and the
 // store of another Nix came to is in the output: it is found out when the stage runs.
 // Output: sandbox, substituters, local (another Nix's store, as a substituter), and the sha256 of every file written, by its path.
 func configureStage() stage {
@@ -31,7 +32,11 @@ func configureStage() stage {
 			if err != nil {
 				return nil, err
 			}
-			return []any{conf, env, sums}, nil
+			in := []any{conf, env, sums}
+			if gid, ok := r.readers(); ok {
+				in = append(in, gid)
+			}
+			return in, nil
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
 			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.extraAuthorities())
@@ -63,6 +68,10 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	bundle, err := r.certificates(Configure, authorities)
 	if err != nil {
 		return nil, err
+	}
+	if _, grouped := r.readers(); grouped {
+		// It comes before the file that makes everybody else a reader.
+		files = append(files, shellenv.File{Path: l.WriterConf(), Content: nixconf.RenderWriter(), Mode: 0o600})
 	}
 	files = append(files,
 		shellenv.File{Path: l.NixConf(), Content: conf, Mode: 0o644},

@@ -39,7 +39,7 @@ func (r *installation) open() (err error) {
 		if err := os.MkdirAll(made, 0o755); err != nil {
 			return err
 		}
-		if err := os.Chmod(made, 0o755); err != nil {
+		if err := r.open755(made); err != nil {
 			return err
 		}
 	}
@@ -136,6 +136,9 @@ func firstMissing(path string) (top string, missing []string) {
 
 // prepare makes the directories that stages write to.
 func (r *installation) prepare() error {
+	if err := r.admitReaders(); err != nil {
+		return err
+	}
 	l := r.layout
 	for _, d := range []struct {
 		path string
@@ -171,11 +174,17 @@ func (r *installation) mkdir(stage string, kind journal.Kind, path string, mode 
 		if err := r.creates(stage, k, dir); err != nil {
 			return err
 		}
-		if err := os.Mkdir(dir, m); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := os.Mkdir(dir, m)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fault.New(fault.Unfit, fmt.Errorf("directory %q: %w", dir, err),
 				"choose a prefix in a directory that you may write to")
 		}
-		if err := os.Chmod(dir, m); err != nil {
+		if m == 0o755 {
+			err = r.open755(dir)
+		} else {
+			err = os.Chmod(dir, m)
+		}
+		if err != nil {
 			return fmt.Errorf("directory %q: %w", dir, err)
 		}
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	Jobs       int    // compilers at a time; default: the processors this process may use
 	BuildHello bool   // prove also by building GNU hello
 	ShellHook  bool   // source the env file in the user's shell start-up files
+	// Readers is the group that may read the prefix, and nobody else. Nil leaves that as an earlier
+	// run has made it; at first, everybody may.
+	Readers *uint32
 
 	// Upgrade makes a new generation of the installation, where what is current is another one than
 	// these options make. Without it that is refused.

@@ -23,6 +23,7 @@ type Plan struct {
 	NixVersion string        `json:"nix_version"`
 	Mode       string        `json:"mode,omitempty"`     // as in the receipt
 	Diverted   string        `json:"diverted,omitempty"` // as in the receipt
+	Readers    *uint32       `json:"readers,omitempty"`  // the only group that may read the prefix
 	Facts      probe.Facts   `json:"facts"`
 	LockDigest string        `json:"lock_digest"`
 	Timestamp  string        `json:"lock_timestamp"` // of the archive the seed was taken from
@@ -159,6 +160,9 @@ func (r *installation) surveyed(ctx context.Context) (*Plan, error) {
 		Layout: r.layout, NixVersion: r.version.String(), Facts: r.facts,
 		Mode: r.mode(), Diverted: r.Diverted, LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp,
 		CacheDir: r.CacheDir, Reasons: []Reason{}, run: r,
+	}
+	if gid, ok := r.readers(); ok {
+		p.Readers = &gid
 	}
 	if r.arch == "" {
 		return p, nil

@@ -49,6 +49,7 @@ func (r *installation) nixConf(host outputs, found sources) ([]byte, error) {
 	if found.cacheReason == "" {
 		o.Substituters = []nixconf.Substituter{nixconf.Public()}
 	}
+	_, o.Readers = r.readers()
 	if r.Runtime {
 		o.SandboxShell = r.hostShellPath()
 	}

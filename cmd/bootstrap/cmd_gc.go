@@ -71,6 +71,9 @@ func collectGarbage(ctx context.Context, m machine, f *gcFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := o.layout.MayWrite(); err != nil {
+		return err
+	}
 	if !f.dryRun {
 		held, err := o.lock(ctx, m, "gc")
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"strings"
 	"syscall"
 	"time"
@@ -81,6 +82,9 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	if from := p.Switches(); from > 0 {
 		line("generation", "%d; %d is current until that one is proved, and is kept", p.Generation, from)
 	}
+	if p.Readers != nil {
+		line("readers", "members of group %s, and nobody else", groupName(*p.Readers))
+	}
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
@@ -107,6 +111,15 @@ func printPlan(w io.Writer, p *stages.Plan) {
 		fmt.Fprintf(w, "  %-14s %s%s\n", s.Name, s.Does, standing(s))
 	}
 	fmt.Fprintln(w)
+}
+
+// groupName returns the name of a group, or its number if it has none.
+func groupName(gid uint32) string {
+	number := fmt.Sprint(gid)
+	if g, err := user.LookupGroupId(number); err == nil {
+		return g.Name
+	}
+	return number
 }
 
 // storeOf returns the store directory that Nix knows.

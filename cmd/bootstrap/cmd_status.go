@@ -56,6 +56,9 @@ func showStatus(ctx context.Context, m machine, f *stateFlags) error {
 			fmt.Errorf("prefix %q: its receipt is that of %q", at.layout.Store, at.receipt.Layout.Store),
 			"if it was moved, move it back; Nix has the directory compiled in")
 	}
+	if err := at.layout.MayWrite(); err != nil {
+		return err
+	}
 	o, err := f.options(m, at.layout)
 	if err != nil {
 		return err

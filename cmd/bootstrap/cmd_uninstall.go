@@ -156,6 +156,9 @@ func planRemoval(ctx context.Context, m machine, f *uninstallFlags) (*uninstall.
 	if err != nil {
 		return nil, err
 	}
+	if err := at.layout.MayWrite(); err != nil {
+		return nil, err
+	}
 	o := uninstall.Options{Layout: at.layout, Receipt: at.receipt, Shell: m.shells(), Now: m.now}
 	if o.Journal, err = journal.Load(o.Layout.Journal()); err != nil {
 		return nil, err

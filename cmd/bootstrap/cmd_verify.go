@@ -71,6 +71,9 @@ func verify(ctx context.Context, m machine, f *prefixFlags, rebuild []string, as
 	if err := o.nativeOnly(); err != nil {
 		return err
 	}
+	if err := o.layout.MayWrite(); err != nil {
+		return err
+	}
 	v := verification{Outputs: o.outputs(), Drift: []drift{}, Rebuilt: []rebuilt{}}
 	if err := o.compare(ctx, &v); err != nil {
 		return err

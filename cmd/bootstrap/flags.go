@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -104,7 +105,7 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
 	s.BoolVar(&f.runtime, "runtime", false, "compile nothing: run the host nix on the prefix by its options")
 	s.StringVar(&f.root, "root", "", "with --runtime, `directory` that the files lie in, as if it were \"/\"; takes user namespaces")
-	s.StringVar(&f.group, "group", "", "`name or number` of a group that may write to the place: everybody in it is trusted")
+	s.StringVar(&f.group, "group", "", "`name or number` of a group: its members, and nobody else, may read the prefix; they may be able to write to the place")
 	s.BoolVar(&f.shellHook, "shell-hook", false, "make new shells find nix: add a marked block to their start-up files")
 }
 
@@ -191,6 +192,11 @@ func (f *planFlags) checkGroup() error {
 			"give its number, as `id` prints it")
 	}
 	f.trusted = []uint32{uint32(gid)}
+	mine, err := os.Getgroups()
+	if err == nil && os.Geteuid() != 0 && os.Getegid() != int(gid) && !slices.Contains(mine, int(gid)) {
+		return fault.New(fault.Usage, fmt.Errorf("--group %q: you are not in it, and cannot give it anything", f.group),
+			"name a group that `id` prints, or ask an administrator to put you into this one")
+	}
 	return nil
 }
 

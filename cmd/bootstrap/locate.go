@@ -36,6 +36,9 @@ func (f *prefixFlags) layout(m machine) (prefix.Layout, error) {
 	if err != nil || !at.known {
 		return at.layout, err
 	}
+	if err := at.layout.MayWrite(); err != nil {
+		return at.layout, err
+	}
 	// They are looked at again, since somebody may have put a link in their way.
 	o, err := f.asked(m)
 	if err != nil {
@@ -61,6 +64,9 @@ func (f *prefixFlags) locate(m machine) (place, error) {
 		at.receipt = rec
 	case errors.Is(err, receipt.ErrDamaged):
 		at.damaged = err
+	case errors.Is(err, fs.ErrPermission):
+		return place{}, fault.New(fault.Unfit, fmt.Errorf("prefix %q: you may not even look at it: %w", l.Store, err),
+			"ask whoever looks after it to put you into its group")
 	case !errors.Is(err, fs.ErrNotExist):
 		return place{}, err
 	}

@@ -78,6 +78,9 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	o.Terminal = probe.Terminal{Input: input, Progress: progress, Width: width}
 	o.Jobs, o.BuildHello, o.ShellHook = f.jobs, f.buildHello, f.shellHook
 	o.Runtime, o.Diverted = f.runtime, diverted
+	if len(f.trusted) > 0 {
+		o.Readers = &f.trusted[0]
+	}
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
 	o.Installer, o.Command = programVersion(), "bootstrap "+strings.Join(redacted(m.args), " ")

@@ -45,6 +45,9 @@ func (f *prefixFlags) own(m machine) (own, error) {
 
 // lock keeps other runs of this program out of the prefix.
 func (o own) lock(ctx context.Context, m machine, command string) (*holder.Lock, error) {
+	if err := o.layout.MayWrite(); err != nil {
+		return nil, err
+	}
 	return holder.Acquire(ctx, holder.Options{
 		Path: o.layout.LockFile(), Prefix: o.layout.Store, Command: "bootstrap " + command, Now: m.now,
 	})

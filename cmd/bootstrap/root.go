@@ -125,7 +125,10 @@ If the path does not end in "store", the store directory is DIR/store.`,
 	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitCodes)
 	f.register(cmd.Flags())
 	cmd.AddCommand(
-		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m), cacheCommand(m), buildCommand(m), doctorCommand(m), tryCommand(m), procCommand(),
+		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m),
+		cacheCommand(m), buildCommand(m),
+		buildersCommand(m),
+		doctorCommand(m), tryCommand(m), procCommand(),
 		listCommand(m), whichCommand(m),
 		versionsCommand(m), patchesCommand(m), provenanceCommand(m), verifyCommand(m),
 		upgradeCommand(m), rollbackCommand(m), historyCommand(m),

@@ -49,23 +49,29 @@ func ordinary(t *testing.T) *account {
 	if os.Getuid() != 0 {
 		return self(t)
 	}
-	if _, err := user.Lookup(userName); err != nil {
+	return made(t, userName)
+}
+
+// made returns the user of that name, who is made for the tests and removed in the end.
+func made(t *testing.T, name string) *account {
+	t.Helper()
+	if _, err := user.Lookup(name); err != nil {
 		out, err := exec.Command("useradd", "--system", "--user-group", "--no-create-home",
-			"--home-dir", "/nonexistent", "--shell", "/bin/sh", userName).CombinedOutput()
+			"--home-dir", "/nonexistent", "--shell", "/bin/sh", name).CombinedOutput()
 		if err != nil {
 			t.Fatalf("useradd: %v\n%s", err, out)
 		}
 		t.Cleanup(func() {
-			if out, err := exec.Command("userdel", userName).CombinedOutput(); err != nil {
+			if out, err := exec.Command("userdel", name).CombinedOutput(); err != nil {
 				t.Errorf("userdel: %v\n%s", err, out)
 			}
 		})
 	}
-	u, err := user.Lookup(userName)
+	u, err := user.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &account{name: userName, switched: true}
+	a := &account{name: name, switched: true}
 	if a.uid, err = strconv.Atoi(u.Uid); err != nil {
 		t.Fatal(err)
 	}

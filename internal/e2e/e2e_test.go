@@ -68,6 +68,8 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("isolation", func(t *testing.T) { testIsolation(t, first, home) })
 	t.Run("stores", func(t *testing.T) { testStores(t, first, home) })
 	t.Run("exports", func(t *testing.T) { testExports(t, first, home) })
+	t.Run("builders", func(t *testing.T) { testBuilders(t, first) })
+	t.Run("shared", func(t *testing.T) { testShared(t, first) })
 	t.Run("end", func(t *testing.T) { testUninstall(t, first, before) })
 	needs(t, home)
 	second := &place{

@@ -50,6 +50,20 @@ func TestReproducibleOnly(t *testing.T) {
 	testReproducible(t, p, "toolchain")
 }
 
+// TestBuildersOnly does the same with testBuilders, on the first of the prefixes.
+func TestBuildersOnly(t *testing.T) {
+	a, _ := standing(t)
+	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testBuilders(t, a)
+}
+
+// TestSharedOnly does the same with testShared. The prefix is that of a group afterwards.
+func TestSharedOnly(t *testing.T) {
+	a, _ := standing(t)
+	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testShared(t, a)
+}
+
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()

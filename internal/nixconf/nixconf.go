@@ -66,6 +66,9 @@ type Options struct {
 	Local       string
 	LocalReason string // why there is none
 
+	// Readers is for a store that others read, and one account writes to.
+	Readers bool
+
 	CABundle      string // absolute path; Layout.Certificates if empty
 	FlakeRegistry string // absolute path of a registry in the prefix; none if empty
 
@@ -118,6 +121,9 @@ func (o Options) data() map[string]any {
 		"LocalFeature":       localFeature,
 		"Public":             Public(),
 		"Borrowed":           filepath.Base(o.Layout.BorrowedConf()),
+		"Machines":           o.Layout.Machines(),
+		"Readers":            o.Readers,
+		"Writer":             filepath.Base(o.Layout.WriterConf()),
 		"NoWAL":              o.NoWAL,
 		"NoWALReason":        sentence(o.NoWALReason),
 		"MaxJobs":            o.MaxJobs,

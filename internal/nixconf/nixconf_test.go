@@ -67,12 +67,28 @@ func bare() map[string]string {
 		"keep-outputs":               "true",
 		"keep-derivations":           "true",
 		"auto-optimise-store":        "false",
-		"builders":                   "",
+		"builders":                   "@/opt-of-nobody/etc/nix/machines",
 		"builders-use-substitutes":   "false",
 		"eval-cache":                 "true",
 		"upgrade-nix-store-path-url": "",
 		"!include nix.borrowed.conf": "",
 		"!include nix.custom.conf":   "",
+	}
+}
+
+// What the writer's own file says wins over what nix.conf says to everybody.
+func TestRenderWriter(t *testing.T) {
+	text := nixconf.RenderWriter()
+	if got := settings(t, text); len(got) != 1 || got["store"] != "local" {
+		t.Errorf("%v", got)
+	}
+	conf, err := nixconf.Render(nixconf.Options{Layout: layout(t), Readers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, write := strings.Index(string(conf), "\nstore = "), strings.Index(string(conf), "\n!include nix.writer.conf\n")
+	if read < 0 || write < read {
+		t.Errorf("the writer's file is not read after the setting:\n%s", conf)
 	}
 }
 
@@ -125,6 +141,15 @@ func TestRender(t *testing.T) {
 				"fallback":              "true",
 			},
 			comment: "While it is\n# not there, Nix warns of it and goes on.\n",
+		},
+		"a store that a group reads": {
+			options: nixconf.Options{Readers: true},
+			differ: map[string]string{
+				"experimental-features":    "nix-command flakes read-only-local-store",
+				"store":                    "local?read-only=true",
+				"!include nix.writer.conf": "",
+			},
+			comment: "# The commands that begin with \"nix \", and flakes; and stores that are only read.\n",
 		},
 		"no store and why": {
 			options: nixconf.Options{LocalReason: "there is none in /nix"},

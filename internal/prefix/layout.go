@@ -87,6 +87,12 @@ func (l Layout) NixConf() string { return filepath.Join(l.Conf, "nix.conf") }
 // BorrowedConf returns the file that nix.conf includes for what the prefix borrows of other stores.
 func (l Layout) BorrowedConf() string { return filepath.Join(l.Conf, "nix.borrowed.conf") }
 
+// Machines returns the file that names the machines that build for the prefix.
+func (l Layout) Machines() string { return filepath.Join(l.Conf, "machines") }
+
+// KnownHosts returns the file of the keys that those machines are known by.
+func (l Layout) KnownHosts() string { return filepath.Join(l.Conf, "known_hosts") }
+
 // Certificates returns the link to the bundle of certificates the prefix brings.
 func (l Layout) Certificates() string { return filepath.Join(l.Conf, "ca-bundle.crt") }
 
