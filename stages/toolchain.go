@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bootstrap/internal/event"
@@ -114,8 +115,10 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix, roles ...lock.
 	if err != nil {
 		return err
 	}
-	if err := r.vetSeed(ctx, cached); err != nil {
-		return err
+	if slices.Contains(roles, lock.Toolchain) { // builders unpack nothing else
+		if err := r.vetSeed(ctx, cached); err != nil {
+			return err
+		}
 	}
 	dir := filepath.Join(r.layout.TmpDir(), "seed")
 	if err := freshTree(dir); err != nil {
