@@ -29,6 +29,9 @@ func bootstrapStage() stage {
 			if err := r.guardSchema(ctx, host, "the host nix"); err != nil {
 				return nil, err
 			}
+			if err := r.addSeed(ctx, host, lock.NixSource, lock.HelloSource); err != nil {
+				return nil, err
+			}
 			made, err := r.build(ctx, Bootstrap, host, "nix-bootstrap")
 			if err != nil {
 				return nil, err

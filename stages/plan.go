@@ -30,8 +30,8 @@ type Plan struct {
 	// Generation is the number of the generation that will be current; none in runtime mode.
 	Generation int `json:"generation,omitempty"`
 	// Other says that what is installed is complete, and other than these options make.
-	Other bool `json:"other,omitempty"`
-	Stages     []State       `json:"stages"`
+	Other  bool    `json:"other,omitempty"`
+	Stages []State `json:"stages"`
 	// Mirror is where files will come from; nil where nothing has to be fetched.
 	Mirror *mirror.Mirror `json:"mirror,omitempty"`
 	// SeedFiles and SeedBytes count the whole seed, FetchFiles and FetchBytes what of it
@@ -40,6 +40,8 @@ type Plan struct {
 	SeedBytes  int64 `json:"seed_bytes"`
 	FetchFiles int   `json:"fetch_files"`
 	FetchBytes int64 `json:"fetch_bytes"`
+	// Cached is what comes from binary caches instead of being built; nil if none was asked.
+	Cached *Cached `json:"cached,omitempty"`
 	// CacheDir is where they are kept; what it holds is not counted in the fields below.
 	CacheDir string `json:"cache_dir"`
 	// PeakBytes is how much the prefix holds when it holds most, KeepBytes how much in the end.
@@ -115,7 +117,7 @@ func (p *Plan) Err() error {
 }
 
 // Make probes the host and makes the plan. It writes nothing, and asks the network only for
-// a mirror, and only if something has to be fetched.
+// a mirror, if something has to be fetched, and for what the caches have, if something has to be built.
 func Make(ctx context.Context, o Options) (*Plan, error) {
 	r, err := begin(o)
 	if err != nil {
@@ -182,6 +184,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.checkMode(); err != nil {
 		return nil, err
 	}
+	r.asks = true
 	p, err := r.surveyed(ctx)
 	if err != nil {
 		return nil, err
@@ -198,7 +201,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.measure(ctx, p); err != nil {
 		return nil, err
 	}
-	more := r.refuseHost(ctx)
+	more := slices.Concat(r.refuseHost(ctx), r.refuseBuild(p))
 	if !p.State(Native).Done {
 		more = append(more, r.refuseSource(ctx)...)
 	}
@@ -228,6 +231,9 @@ func (r *installation) measure(ctx context.Context, p *Plan) error {
 		if !s.Done {
 			p.Seconds += s.Seconds
 		}
+	}
+	if err := r.measureCaches(p); err != nil {
+		return err
 	}
 	if p.State(Fetch).Done {
 		return nil

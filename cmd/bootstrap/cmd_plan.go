@@ -88,6 +88,7 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
+	printCaches(w, p)
 	if p.SeedFiles > 0 {
 		there := ""
 		if p.FetchBytes < p.SeedBytes {

@@ -31,6 +31,7 @@ as it was, and ends with exit code 4 if something stays damaged.`,
 	s := cmd.Flags()
 	f.stateFlags.register(s, "print events, and what was found, as JSON")
 	f.mirrorFlags.register(s)
+	f.cacheFlags.register(s)
 	registerSnapshot(s, &f.snapshot)
 	registerJobs(s, &f.jobs)
 	s.BoolVarP(&yes, "yes", "y", false, "do not ask")

@@ -89,6 +89,7 @@ func registerJSON(s *pflag.FlagSet, to *bool, usage string) { s.BoolVar(to, json
 type planFlags struct {
 	stateFlags
 	mirrorFlags
+	cacheFlags
 	snapshot              string
 	jobs                  int
 	buildHello, shellHook bool
@@ -100,6 +101,7 @@ type planFlags struct {
 func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.stateFlags.register(s, jsonUsage)
 	f.mirrorFlags.register(s)
+	f.cacheFlags.register(s)
 	registerSnapshot(s, &f.snapshot)
 	registerJobs(s, &f.jobs)
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")

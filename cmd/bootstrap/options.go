@@ -83,6 +83,10 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	}
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
+	o.CacheOnly = f.only
+	if o.Caches, err = f.caches(layout); err != nil {
+		return o, err
+	}
 	o.Installer, o.Command = programVersion(), "bootstrap "+strings.Join(redacted(m.args), " ")
 	o.Run = runName(m)
 	o.Crash = crash(m)

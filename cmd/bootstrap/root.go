@@ -132,7 +132,8 @@ If the path does not end in "store", the store directory is DIR/store.`,
 		listCommand(m), whichCommand(m),
 		versionsCommand(m), patchesCommand(m), provenanceCommand(m), verifyCommand(m),
 		upgradeCommand(m), rollbackCommand(m), historyCommand(m),
-		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m), envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
+		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m),
+		envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)
 	cmd.AddCommand(releaseCommands()...)
 	return cmd

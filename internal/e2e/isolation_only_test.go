@@ -64,6 +64,13 @@ func TestSharedOnly(t *testing.T) {
 	testShared(t, a)
 }
 
+// TestCacheOnly does the same with testCache.
+func TestCacheOnly(t *testing.T) {
+	a, b := standing(t)
+	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testCache(t, a, b)
+}
+
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()

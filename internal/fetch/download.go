@@ -28,7 +28,7 @@ func (d *download) run(ctx context.Context) (string, error) {
 	var worst error
 	var worstHost string
 	for i, raw := range d.file.URLs {
-		src, err := parseURL(raw)
+		src, err := d.f.parseURL(raw)
 		if err != nil {
 			return "", err
 		}

@@ -93,6 +93,12 @@ func (l Layout) Machines() string { return filepath.Join(l.Conf, "machines") }
 // KnownHosts returns the file of the keys that those machines are known by.
 func (l Layout) KnownHosts() string { return filepath.Join(l.Conf, "known_hosts") }
 
+// CachesConf returns the file that nix.conf includes for the binary caches of this store directory.
+func (l Layout) CachesConf() string { return filepath.Join(l.Conf, "nix.caches.conf") }
+
+// Netrc returns the file in which Nix looks for logins at servers. It is the user's own.
+func (l Layout) Netrc() string { return filepath.Join(l.Conf, "netrc") }
+
 // Certificates returns the link to the bundle of certificates the prefix brings.
 func (l Layout) Certificates() string { return filepath.Join(l.Conf, "ca-bundle.crt") }
 
