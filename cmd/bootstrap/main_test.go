@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -60,7 +61,8 @@ func nobody() {
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
 //
-// The condition [root] holds where the tests are run by root.
+// The condition [root] holds where the tests are run by root, [namespaces] where whoever runs them
+// may make a mount namespace, in a user namespace or by being root.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -68,10 +70,13 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(name string) (bool, error) {
-			if name != "root" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "namespaces":
+				return namespaces(), nil
 			}
-			return os.Geteuid() == 0, nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     exits,
@@ -90,6 +95,12 @@ func TestScript(t *testing.T) {
 			"nixsource": nixSource,
 		},
 	})
+}
+
+// namespaces reports whether unshare(1) gets a mount namespace here.
+func namespaces() bool {
+	return exec.Command("unshare", "--mount", "true").Run() == nil ||
+		exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run() == nil
 }
 
 // worldKey is what a script's world is kept under.

@@ -78,6 +78,13 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	o.Terminal = probe.Terminal{Input: input, Progress: progress, Width: width}
 	o.Jobs, o.BuildHello, o.ShellHook = f.jobs, f.buildHello, f.shellHook
 	o.Runtime, o.Diverted = f.runtime, diverted
+	if f.destdir != "" && m.within == nil {
+		a, err := f.apart(m)
+		if err != nil {
+			return o, err
+		}
+		o.Below, o.Refusal = a.Dir, m.possible(a)
+	}
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
 	o.Installer, o.Command = programVersion(), "bootstrap "+strings.Join(redacted(m.args), " ")
