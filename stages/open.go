@@ -23,14 +23,15 @@ const fresh = ".bootstrap-new-"
 // way, all in one step: what a killed run leaves behind is either nothing that uninstall would
 // have to know of, or known to it.
 func (r *installation) open() (err error) {
-	top, missing := firstMissing(r.layout.Work)
+	files := r.layout.Below(r.Below)
+	top, missing := firstMissing(files.Work)
 	if len(missing) == 0 {
 		return nil
 	}
 	sweep(top)
 	tmp, err := os.MkdirTemp(filepath.Dir(top), "."+filepath.Base(top)+fresh)
 	if err != nil {
-		return fault.New(fault.Unfit, fmt.Errorf("prefix %q: %w", r.layout.Root, err),
+		return fault.New(fault.Unfit, fmt.Errorf("prefix %q: %w", files.Root, err),
 			"choose a prefix in a directory that you may write to")
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
@@ -43,7 +44,7 @@ func (r *installation) open() (err error) {
 			return err
 		}
 	}
-	inner := filepath.Join(tmp, strings.TrimPrefix(r.layout.Work, top))
+	inner := filepath.Join(tmp, strings.TrimPrefix(files.Work, top))
 	if err := r.firstRecords(filepath.Join(inner, filepath.Base(r.layout.Journal())), missing); err != nil {
 		return err
 	}
@@ -70,8 +71,17 @@ func (r *installation) firstRecords(path string, missing []string) (err error) {
 		Event: journal.Note, Text: layoutNote,
 		Output: map[string]string{"store": l.Store, "state": l.State, "log": l.Log, "conf": l.Conf},
 	})
+	if r.onTheWay(missing[0]) {
+		err = errors.Join(err, j.Append(journal.Record{
+			Event: journal.Note, Text: belowNote, Output: map[string]string{"made": missing[0]},
+		}))
+	}
 	for _, dir := range missing {
+		if r.onTheWay(dir) {
+			continue
+		}
 		kind := journal.Directory
+		dir = strings.TrimPrefix(dir, r.Below)
 		if dir == l.Work {
 			kind = journal.Tree
 		}

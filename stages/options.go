@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bootstrap/internal/event"
+	"bootstrap/internal/fault"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/probe"
@@ -43,6 +44,12 @@ type Options struct {
 	// Diverted is the store directory that Nix is to know, where Layout is another one that the
 	// files lie in; Layout.Store ends in it. Only in runtime mode; "" for Layout.Store.
 	Diverted string
+
+	// Below is a directory that stands for "/" where this process does not see the files of the
+	// prefix at their place. Nothing is recorded of the prefix then. Only [Make] and [Found] take it.
+	Below string
+	// Refusal is a reason of package main's why it cannot work; nil for none.
+	Refusal *fault.Error
 
 	Mirror       string             // what the user asked for; "" for none
 	MirrorEnv    string             // what the environment asks for; "" for none

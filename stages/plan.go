@@ -142,18 +142,27 @@ func Survey(ctx context.Context, o Options) (*Plan, error) {
 
 // look finds out what there is: what earlier runs have recorded, and what the host is like.
 func (r *installation) look(ctx context.Context) error {
-	history, err := journal.Load(r.layout.Journal())
-	if err != nil {
-		return err
+	files := r.layout.Below(r.Below)
+	r.history = &journal.History{}
+	if r.Below == "" { // else what somebody has begun meanwhile cannot be looked at from here
+		history, err := journal.Load(files.Journal())
+		if err != nil {
+			return err
+		}
+		r.history = history
 	}
-	r.history = history
 	if err := r.loadLock(); err != nil {
 		return err
 	}
 	r.facts = probe.Run(ctx, probe.Options{
-		Layout: r.layout, CacheDir: r.CacheDir, Terminal: r.Terminal, ProcProbe: r.ProcProbe,
+		Layout: files, CacheDir: r.CacheDir, Terminal: r.Terminal, ProcProbe: r.ProcProbe,
 	})
 	r.arch = r.facts.Architecture
+	for i := range r.facts.Places {
+		if p := &r.facts.Places[i]; r.Below != "" && p.Noun != "cache" {
+			p.Flag = "--destdir"
+		}
+	}
 	return nil
 }
 
@@ -209,7 +218,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 }
 
 func (r *installation) refuse(p *Plan, need probe.Need, more ...*fault.Error) *Plan {
-	p.Refusals = slices.Concat(r.facts.Refusals(need), r.refuseDiverted(), more)
+	p.Refusals = slices.Concat(r.facts.Refusals(need), r.refuseDiverted(), r.refuseBelow(), more)
 	for _, f := range p.Refusals {
 		p.Reasons = append(p.Reasons, Reason{What: f.Error(), Hint: f.Hint})
 	}

@@ -20,6 +20,9 @@ func (p *Plan) Need() probe.Need {
 	return need
 }
 
+// Below returns the directory that stands for "/", as in [Options].
+func (p *Plan) Below() string { return p.run.Below }
+
 // Jobs returns how many compilers are going to run at a time.
 func (p *Plan) Jobs() int { return p.run.jobs() }
 

@@ -88,13 +88,8 @@ func Execute(ctx context.Context, o Options) (*Result, error) {
 		}
 		// Missing or damaged, it is written anew: the journal knows what there is.
 	}
-	if err := p.Err(); err != nil {
+	if err := p.agreed(ctx); err != nil {
 		return nil, err
-	}
-	if o.Confirm != nil {
-		if err := o.Confirm(ctx, p); err != nil {
-			return nil, err
-		}
 	}
 	rec, err := p.run.execute(ctx)
 	if err != nil {

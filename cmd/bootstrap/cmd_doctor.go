@@ -113,7 +113,7 @@ func examine(ctx context.Context, m machine, f *planFlags, o stages.Options) ([]
 // examination returns what the doctor is told of a plan.
 func examination(m machine, f *planFlags, p *stages.Plan) doctor.Options {
 	d := doctor.Options{
-		Layout: p.Layout, Facts: p.Facts, Need: p.Need(), Asked: f.jobs > 0, Groups: f.trusted,
+		Layout: p.Layout, Below: p.Below(), Facts: p.Facts, Need: p.Need(), Asked: f.jobs > 0, Groups: f.trusted,
 		Getenv: m.getenv, Now: m.now, Root: m.root,
 	}
 	if !p.Complete() {

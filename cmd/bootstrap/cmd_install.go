@@ -28,13 +28,18 @@ func makeInstalled(ctx context.Context, m machine, f *installFlags, o stages.Opt
 	if f.dryRun {
 		return dryRun(ctx, m, &f.planFlags, o)
 	}
+	if o.Below != "" {
+		return beginApart(ctx, m, f, o)
+	}
 	view := newView(m, viewOptions{json: f.json, verbose: f.verbose})
 	defer view.Close()
 	o.Sink = view
 	begun := false
 	o.Confirm = func(ctx context.Context, p *stages.Plan) error {
-		if err := consent(ctx, m, f, p, view); err != nil {
-			return err
+		if m.within == nil || !m.within.confirmed {
+			if err := consent(ctx, m, f, p, view); err != nil {
+				return err
+			}
 		}
 		begun = true
 		// Before anything is there: uninstall sees by the list who still needs the cache.
@@ -60,7 +65,7 @@ func makeInstalled(ctx context.Context, m machine, f *installFlags, o stages.Opt
 // confirm shows the plan, and what the checks warn of, and asks whether to go on.
 func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan, looked []doctor.Check) error {
 	if !f.json {
-		printPlan(m.stderr, p)
+		printPlan(m.stderr, p, m.files(&f.prefixFlags, p.Layout))
 		printWarnings(m.stderr, looked)
 	}
 	if f.yes {
@@ -76,7 +81,7 @@ func confirm(ctx context.Context, m machine, f *installFlags, p *stages.Plan, lo
 	}
 	defer close()
 	q := prompt.Options{In: terminal, Out: terminal, ASCII: !m.utf8(), Dumb: m.getenv("TERM") == "dumb"}
-	if err := ask(ctx, q, m.stderr, p); err != nil || p.Hooked() {
+	if err := ask(ctx, q, m.stderr, p); err != nil || p.Hooked() || f.destdir != "" {
 		return err
 	}
 	return offerHook(ctx, q, p)
@@ -124,6 +129,9 @@ func finished(m machine, f *installFlags, res *stages.Result) error {
 		return printJSON(m.stdout, res.Receipt)
 	}
 	l := res.Receipt.Layout
+	if f.destdir != "" {
+		return finishedApart(m, f, res)
+	}
 	if res.Nothing {
 		fmt.Fprintf(m.stderr, "Nix %s is complete in %s%s; nothing to do.\n", res.Receipt.NixVersion, l.Store, byOptions(res.Receipt.Mode))
 	} else {

@@ -48,11 +48,11 @@ func dryRun(ctx context.Context, m machine, f *planFlags, o stages.Options) erro
 	}
 	looked := doctor.Look(ctx, examination(m, f, p))
 	if f.json {
-		if err := printJSON(m.stdout, planned{p, looked}); err != nil {
+		if err := printJSON(m.stdout, planned{p, looked, m.files(&f.prefixFlags, p.Layout)}); err != nil {
 			return err
 		}
 	} else {
-		printPlan(m.stdout, p)
+		printPlan(m.stdout, p, m.files(&f.prefixFlags, p.Layout))
 		printWarnings(m.stdout, looked)
 	}
 	if err := p.Err(); err != nil {
@@ -64,11 +64,12 @@ func dryRun(ctx context.Context, m machine, f *planFlags, o stages.Options) erro
 // planned is what `plan --json` prints.
 type planned struct {
 	*stages.Plan
-	Checks []doctor.Check `json:"checks"` // those that write nothing
+	Checks []doctor.Check `json:"checks"`          // those that write nothing
+	Files  string         `json:"files,omitempty"` // where the files of the root lie, if not there
 }
 
-// printPlan prints a plan for people.
-func printPlan(w io.Writer, p *stages.Plan) {
+// printPlan prints a plan for people. files is where those of the root lie, if they are not there.
+func printPlan(w io.Writer, p *stages.Plan, files string) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-14s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -84,6 +85,9 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	}
 	if p.Readers != nil {
 		line("readers", "members of group %s, and nobody else", groupName(*p.Readers))
+	}
+	if files != "" {
+		line("files", "%s, which stands for %s", files, p.Layout.Root)
 	}
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)

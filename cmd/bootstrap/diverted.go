@@ -48,6 +48,12 @@ func (f *planFlags) place(m machine) (l prefix.Layout, diverted string, err erro
 // checkMode refuses flags that runtime mode and a native nix do not share.
 func (f *planFlags) checkMode() error {
 	switch {
+	case f.destdir != "" && f.root != "":
+		return fault.New(fault.Usage, errors.New("--destdir and --root: both say where the files lie"),
+			"leave out --root: what it makes works where the files lie, what --destdir makes works at its place")
+	case f.destdir != "" && f.shellHook:
+		return fault.New(fault.Usage, errors.New("--shell-hook: with --destdir, nix will not be on this machine"),
+			"leave it out, and run `bootstrap --shell-hook` with the same --prefix where the files are going to be")
 	case f.root != "" && !f.runtime:
 		return fault.New(fault.Usage, errors.New("--root: is for runtime mode"), "add --runtime")
 	case f.root != "" && (f.state != "" || f.log != "" || f.conf != ""):

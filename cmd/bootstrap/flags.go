@@ -21,6 +21,7 @@ import (
 // prefixFlags are those by which every command finds a prefix.
 type prefixFlags struct {
 	prefix, state, log, conf string
+	destdir                  string
 	allowDefaultStore        bool
 }
 
@@ -29,6 +30,7 @@ func (f *prefixFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.state, "state-dir", "", "`directory` of Nix's database and profiles, or the one to make \"nix\" in (default: <root>/var/nix)")
 	s.StringVar(&f.log, "log-dir", "", "`directory` of Nix's build logs (default: <root>/var/log/nix)")
 	s.StringVar(&f.conf, "conf-dir", "", "`directory` of nix.conf, or the one to make \"nix\" in (default: <root>/etc/nix)")
+	s.StringVar(&f.destdir, destdirFlag, "", "`directory` that stands for \"/\": the files lie below it, for another machine; takes user namespaces")
 	s.BoolVar(&f.allowDefaultStore, "allow-default-store", false, "permit /nix/store as the prefix")
 }
 

@@ -21,6 +21,7 @@ type machine struct {
 	cwd     string // "" if it is not known
 	now     func() time.Time
 	root    fs.FS // the file system
+	within  *within // what another process of this program has told; nil if there is none
 }
 
 func host() machine {
@@ -30,7 +31,7 @@ func host() machine {
 		args: os.Args[1:], getenv: os.Getenv, environ: os.Environ,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		program: program, cwd: cwd, now: time.Now, root: os.DirFS("/"),
-	}
+	}.takeWithin()
 }
 
 // isTerminal reports whether f is a terminal, and how wide it is.

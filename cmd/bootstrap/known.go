@@ -31,6 +31,9 @@ func (m machine) known() ([]registry.Entry, error) {
 // listPrefix puts a prefix into the list. That it cannot is no reason for an installation to fail:
 // it is told to the sink.
 func listPrefix(ctx context.Context, m machine, l prefix.Layout, sink event.Sink) {
+	if m.within != nil {
+		return // at that place there is another one, or none
+	}
 	file, err := m.registry()
 	if err == nil {
 		// An installation that was interrupted is to be found, too.
@@ -50,6 +53,9 @@ func unlistUnwritten(ctx context.Context, m machine, l prefix.Layout) {
 
 // unlistPrefix takes a prefix out of the list, and returns what to say if it could not.
 func unlistPrefix(ctx context.Context, m machine, l prefix.Layout) (warning string) {
+	if m.within != nil {
+		return ""
+	}
 	file, err := m.registry()
 	if err != nil {
 		return "" // it is in no list
@@ -62,6 +68,9 @@ func unlistPrefix(ctx context.Context, m machine, l prefix.Layout) (warning stri
 
 // isLast reports whether the account has no prefix besides one; not if that cannot be known.
 func (m machine) isLast(l prefix.Layout) bool {
+	if m.within != nil {
+		return false // nobody lists those whose files lie elsewhere
+	}
 	entries, err := m.known()
 	if err != nil {
 		return false

@@ -24,14 +24,19 @@ func (f *prefixFlags) asked(m machine) (prefix.Options, error) {
 		return prefix.Options{}, fault.New(fault.Usage, errors.New("no prefix given"),
 			`say where the store should be: --prefix "$HOME/opt/store"`)
 	}
+	below, err := f.below(m)
 	return prefix.Options{
 		Path: f.prefix, StateDir: f.state, LogDir: f.log, ConfDir: f.conf,
-		Cwd: m.cwd, AllowDefaultStore: f.allowDefaultStore,
-	}, nil
+		Cwd: m.cwd, AllowDefaultStore: f.allowDefaultStore, Below: below,
+	}, err
 }
 
 // layout returns the directories for an installation: the recorded ones, where there are any.
 func (f *prefixFlags) layout(m machine) (prefix.Layout, error) {
+	if f.destdir != "" && m.within == nil { // as long as nothing is recorded
+		a, err := f.apart(m)
+		return a.layout, err
+	}
 	at, err := f.locate(m)
 	if err != nil || !at.known {
 		return at.layout, err

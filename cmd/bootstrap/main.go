@@ -14,8 +14,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	m := host()
+	if m.within != nil {
+		ctx = m.within.follow(ctx)
+	}
 	done := make(chan int)
-	go func() { done <- execute(ctx, host()) }()
+	go func() { done <- execute(ctx, m) }()
 	code := 0
 	select {
 	case code = <-done:

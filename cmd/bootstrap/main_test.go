@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -64,7 +65,8 @@ func nobody() {
 //	upstream DIR                  makes derivations, and a cache of another store directory
 //	ask SOCKET CODE PATH [REGEX]  asks an HTTP server on a socket
 //
-// The condition [root] holds where the tests are run by root.
+// The condition [root] holds where the tests are run by root, [namespaces] where whoever runs them
+// may make a mount namespace, in a user namespace or by being root.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -72,10 +74,13 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(name string) (bool, error) {
-			if name != "root" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "namespaces":
+				return namespaces(), nil
 			}
-			return os.Geteuid() == 0, nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     exits,
@@ -97,6 +102,12 @@ func TestScript(t *testing.T) {
 			"bincache":  makeCache,
 		},
 	})
+}
+
+// namespaces reports whether unshare(1) gets a mount namespace here.
+func namespaces() bool {
+	return exec.Command("unshare", "--mount", "true").Run() == nil ||
+		exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run() == nil
 }
 
 // worldKey is what a script's world is kept under.

@@ -81,6 +81,13 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	if len(f.trusted) > 0 {
 		o.Readers = &f.trusted[0]
 	}
+	if f.destdir != "" && m.within == nil {
+		a, err := f.apart(m)
+		if err != nil {
+			return o, err
+		}
+		o.Below, o.Refusal = a.Dir, m.possible(a)
+	}
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
 	o.CacheOnly = f.only

@@ -35,6 +35,10 @@ func execute(ctx context.Context, m machine) int {
 	if err == nil {
 		return 0
 	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
+	}
 	if ctx.Err() != nil && fault.KindOf(err) != fault.Interrupted {
 		err = fault.New(fault.Interrupted, errors.New("interrupted"), "run the same command again to go on from here")
 	}
@@ -128,7 +132,7 @@ If the path does not end in "store", the store directory is DIR/store.`,
 		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m),
 		cacheCommand(m), buildCommand(m),
 		buildersCommand(m),
-		doctorCommand(m), tryCommand(m), procCommand(),
+		doctorCommand(m), tryCommand(m), procCommand(), viewCommand(m),
 		listCommand(m), whichCommand(m),
 		versionsCommand(m), patchesCommand(m), provenanceCommand(m), verifyCommand(m),
 		upgradeCommand(m), rollbackCommand(m), historyCommand(m),
@@ -136,6 +140,7 @@ If the path does not end in "store", the store directory is DIR/store.`,
 		envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)
 	cmd.AddCommand(releaseCommands()...)
+	takeApart(m, cmd)
 	return cmd
 }
 

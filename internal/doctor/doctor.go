@@ -50,6 +50,7 @@ func (c Check) but(v Verdict, remedy string) Check {
 // Options say what to examine. Layout, Facts and Getenv are required.
 type Options struct {
 	Layout prefix.Layout
+	Below  string // a directory that stands for "/", where the files of the prefix lie; empty for "/"
 	Facts  probe.Facts
 	Need   probe.Need // what the installation takes; the zero value asks for nothing
 	Jobs   int        // compilers that are going to run at a time; 0 if nothing is to be compiled
@@ -66,6 +67,9 @@ type Options struct {
 	Devices string // where device files are; default: /dev
 	System  System
 }
+
+// files returns the directories as they are found on this host.
+func (o Options) files() prefix.Layout { return o.Layout.Below(o.Below) }
 
 func (o Options) env(name string) string {
 	if o.Getenv == nil {

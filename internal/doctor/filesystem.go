@@ -21,7 +21,7 @@ func (o Options) fileSystem() Check {
 		name = "not known"
 	}
 	c := ok("file system", "SQLite's write-ahead log needs memory that all who use the database share", "%s", name)
-	log, _ := probe.HasLog(filepath.Join(o.Layout.Database(), "db.sqlite"))
+	log, _ := probe.HasLog(filepath.Join(o.files().Database(), "db.sqlite"))
 	switch {
 	case state.Remote && log:
 		c.Found += ", with a database that has a write-ahead log"

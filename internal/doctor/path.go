@@ -61,7 +61,8 @@ func (o Options) budgets() Check {
 
 // ownership says whose the prefix is, and who else may change it.
 func (o Options) ownership() Check {
-	dir, info := nearest(o.Layout.Store)
+	files := o.files()
+	dir, info := nearest(files.Store)
 	c := ok("ownership", "who may write to a directory of the prefix, or to the cache of downloads, can put other programs there, for everybody who uses it", "")
 	sys := owner(info)
 	if sys == nil {
@@ -80,9 +81,9 @@ func (o Options) ownership() Check {
 	}
 	c.Found = fmt.Sprintf("%s belongs to uid %d", dir, sys.Uid)
 	me := uint32(o.Facts.UID)
-	made := dir == o.Layout.Store || dir == o.Layout.Root
+	made := dir == files.Store || dir == files.Root
 	switch {
-	case made && sys.Uid != me && sys.Uid != 0, made && me != sys.Uid && dir == o.Layout.Store:
+	case made && sys.Uid != me && sys.Uid != 0, made && me != sys.Uid && dir == files.Store:
 		c.Found += fmt.Sprintf(", and this is uid %d", me)
 		c.Why = "what one user makes in the store of another cannot be changed by the other"
 		return c.but(Warning, "run bootstrap as the user whose prefix it is")
@@ -94,7 +95,7 @@ func (o Options) ownership() Check {
 // to by their group, and the group. It passes over those that are trusted, and over the user's own:
 // as a rule nobody else is in it.
 func (o Options) groupDirectory() (string, uint32) {
-	dirs := []string{o.Layout.Root}
+	dirs := []string{o.files().Root}
 	for _, d := range o.Facts.Places {
 		dirs = append(dirs, d.Path)
 	}

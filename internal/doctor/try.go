@@ -53,7 +53,7 @@ func Try(ctx context.Context, o Options) []Check {
 func (o Options) tryPlace(ctx context.Context, p probe.Place, need int64) []Check {
 	parent := p.Ancestor
 	// What is in a store directory is the garbage collector's.
-	if up := filepath.Dir(parent); parent == o.Layout.Store && sameDevice(parent, up) && writable(up) {
+	if up := filepath.Dir(parent); parent == o.files().Store && sameDevice(parent, up) && writable(up) {
 		parent = up
 	}
 	dir, err := probeDirectory(parent)

@@ -71,6 +71,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("builders", func(t *testing.T) { testBuilders(t, first) })
 	t.Run("shared", func(t *testing.T) { testShared(t, first) })
 	t.Run("cache", func(t *testing.T) { testCache(t, first, home) })
+	t.Run("destdir", func(t *testing.T) { testDestdir(t, first) })
 	t.Run("end", func(t *testing.T) { testUninstall(t, first, before) })
 	needs(t, home)
 	second := &place{

@@ -71,6 +71,13 @@ func TestCacheOnly(t *testing.T) {
 	testCache(t, a, b)
 }
 
+// TestDestdirOnly does the same with testDestdir.
+func TestDestdirOnly(t *testing.T) {
+	a, _ := standing(t)
+	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testDestdir(t, a)
+}
+
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()

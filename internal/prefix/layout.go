@@ -48,6 +48,19 @@ func (l Layout) Main() []Directory {
 	}
 }
 
+// Below returns where the directories lie if dir stands for "/"; those of l itself for none.
+func (l Layout) Below(dir string) Layout {
+	if dir == "" {
+		return l
+	}
+	for _, d := range []*string{
+		&l.Root, &l.Store, &l.State, &l.Log, &l.Conf, &l.Work, &l.RunLog, &l.Share, &l.Packages, &l.ProfileD,
+	} {
+		*d = filepath.Join(dir, *d)
+	}
+	return l
+}
+
 // Journal returns the file that internal/journal appends to.
 func (l Layout) Journal() string { return filepath.Join(l.Work, "journal.jsonl") }
 

@@ -15,13 +15,13 @@ import (
 var storeEntry = regexp.MustCompile(`^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]+$`)
 
 // checkNested refuses a directory that lies inside another store,
-// where that store's garbage collector would take it for rubbish.
-func checkNested(d Directory) error {
+// where that store's garbage collector would take it for rubbish. What stands for "/" is below.
+func checkNested(d Directory, below string) error {
 	for dir := d.Path; dir != "/"; dir = filepath.Dir(dir) {
 		if storeEntry.MatchString(filepath.Base(dir)) {
 			return nested(d, filepath.Dir(dir))
 		}
-		if dir != d.Path && isStore(dir) {
+		if dir != d.Path && isStore(dir, below) {
 			return nested(d, dir)
 		}
 	}
@@ -29,14 +29,14 @@ func checkNested(d Directory) error {
 }
 
 // isStore reports whether dir is the store directory of some Nix.
-func isStore(dir string) bool {
+func isStore(dir, below string) bool {
 	if dir == DefaultStore {
 		return true
 	}
 	if !strings.HasSuffix(dir, "/"+storeName) {
 		return false
 	}
-	info, err := os.Stat(filepath.Join(filepath.Dir(dir), "var", "nix", "db"))
+	info, err := os.Stat(filepath.Join(below, filepath.Dir(dir), "var", "nix", "db"))
 	return err == nil && info.IsDir()
 }
 

@@ -22,6 +22,10 @@ type Options struct {
 	Cwd string
 	// AllowDefaultStore permits [DefaultStore].
 	AllowDefaultStore bool
+
+	// Below is a directory that stands for "/": what there is is looked for below it, and nothing in
+	// there may be a symbolic link. Empty for "/" itself.
+	Below string
 }
 
 // Resolve returns the directories of the prefix that o asks for.
@@ -49,7 +53,14 @@ func Resolve(o Options) (Layout, error) {
 		return Layout{}, err
 	}
 	for _, d := range l.Main() {
-		if err := checkNested(d); err != nil {
+		if err := checkNested(d, o.Below); err != nil {
+			return Layout{}, err
+		}
+		if o.Below == "" {
+			continue
+		}
+		files := Directory{d.Noun, "--destdir", filepath.Join(o.Below, d.Path)}
+		if err := checkNested(files, ""); err != nil {
 			return Layout{}, err
 		}
 	}
@@ -64,7 +75,7 @@ func Resolve(o Options) (Layout, error) {
 // State, Log and Conf are the defaults, and nobody has looked at them.
 // Its errors are like those of [Resolve].
 func Locate(o Options) (Layout, error) {
-	store, err := resolveStore(subject{noun: "prefix", flag: "--prefix", path: o.Path, cwd: o.Cwd})
+	store, err := resolveStore(subject{noun: "prefix", flag: "--prefix", path: o.Path, cwd: o.Cwd, below: o.Below})
 	if err != nil {
 		return Layout{}, err
 	}
@@ -79,7 +90,7 @@ func Locate(o Options) (Layout, error) {
 		noun string
 		to   *string
 	}{{"work directory", &l.Work}, {"log directory", &l.RunLog}} {
-		s := subject{noun: d.noun, flag: "--prefix", path: *d.to, cwd: o.Cwd}
+		s := subject{noun: d.noun, flag: "--prefix", path: *d.to, cwd: o.Cwd, below: o.Below}
 		if *d.to, err = s.resolveDirectory(""); err != nil {
 			return Layout{}, err
 		}
@@ -122,7 +133,7 @@ func (l *Layout) override(o Options) error {
 		{"log directory", "--log-dir", o.LogDir, "", &l.Log},
 		{"configuration directory", "--conf-dir", o.ConfDir, nixName, &l.Conf},
 	} {
-		s := subject{noun: d.noun, flag: d.flag, path: d.given, cwd: o.Cwd}
+		s := subject{noun: d.noun, flag: d.flag, path: d.given, cwd: o.Cwd, below: o.Below}
 		if d.given == "" {
 			s.path = *d.to
 		} else if err := s.check(); err != nil {

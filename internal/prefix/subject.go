@@ -19,6 +19,7 @@ type subject struct {
 	noun, flag string
 	path       string
 	cwd        string
+	below      string // as in [Options]
 }
 
 func (s subject) fault(kind fault.Kind, cause, hint string) error {
@@ -97,7 +98,11 @@ func (s subject) resolve() (string, error) {
 			continue
 		}
 		next := filepath.Join(at, elem)
-		info, err := os.Lstat(next)
+		info, err := os.Lstat(filepath.Join(s.below, next))
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 && s.below != "" {
+			return "", s.unfit(fmt.Sprintf("%q is a symbolic link", filepath.Join(s.below, next)),
+				"put a directory in its place: what is built has the path without links compiled in")
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			at = filepath.Join(append([]string{at}, elems[i:]...)...)
 			break
@@ -109,7 +114,7 @@ func (s subject) resolve() (string, error) {
 			return "", s.unresolved(err)
 		}
 		if !info.IsDir() {
-			return "", s.unfit(fmt.Sprintf("%q is not a directory", next), "give another path, or move that file away")
+			return "", s.unfit(fmt.Sprintf("%q is not a directory", filepath.Join(s.below, next)), "give another path, or move that file away")
 		}
 		at = next
 	}
