@@ -47,6 +47,9 @@ func fetchStage() stage {
 
 // seed returns the entries of the lock that this run needs.
 func (r *installation) seed() []lock.Entry {
+	if r.From != nil {
+		return nil
+	}
 	roles := []lock.Role{lock.Shell, lock.Patchelf, lock.CACert}
 	if !r.Runtime {
 		roles = append(roles, lock.Toolchain, lock.NixSource, lock.HelloSource)

@@ -47,10 +47,15 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.keepNative(ctx, builder, out)
+}
+
+// keepNative makes a GC root for the native nix, and sees what it refers to.
+func (r *installation) keepNative(ctx context.Context, n nixcmd.Nix, out outputs) (outputs, error) {
 	if err := r.root(Native, out, "nix"); err != nil {
 		return nil, err
 	}
-	size, err := r.checkClosure(ctx, builder, out["nix"])
+	size, err := r.checkClosure(ctx, n, out["nix"])
 	if err != nil {
 		return nil, err
 	}

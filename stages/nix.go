@@ -15,6 +15,7 @@ import (
 	"bootstrap/internal/fault"
 	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/nixlog"
+	"bootstrap/internal/prefix"
 	"bootstrap/internal/run"
 )
 
@@ -54,6 +55,9 @@ func (r *installation) stageLog(stage string) string {
 // buildOptions are what nix.conf will say once it is written, for the builds before that.
 func (r *installation) buildOptions() []string {
 	facts := r.done[Host]
+	if facts == nil {
+		facts = r.done[Relocate]
+	}
 	settings := [][2]string{
 		{"experimental-features", "nix-command flakes"},
 		{"build-users-group", ""},
@@ -142,16 +146,21 @@ func buildError(stage, log, text string, err error) error {
 
 // evaluate returns the output paths of attributes of the package set, without building them.
 func (r *installation) evaluate(ctx context.Context, n nixcmd.Nix, attributes ...string) (outputs, error) {
+	return Evaluate(ctx, n, r.layout, attributes...)
+}
+
+// Evaluate returns the output paths of attributes of a prefix's package set, without building them.
+func Evaluate(ctx context.Context, n nixcmd.Nix, l prefix.Layout, attributes ...string) (map[string]string, error) {
 	fields := make([]string, len(attributes))
 	for i, a := range attributes {
 		fields[i] = fmt.Sprintf("%q = \"${p.%q}\";", a, a)
 	}
-	out, err := n.Command("nix", "eval", "--json", "--file", r.layout.Packages,
+	out, err := n.Command("nix", "eval", "--json", "--file", l.Packages,
 		"--apply", "set: let p = set { }; in { "+strings.Join(fields, " ")+" }").Output(ctx)
 	if err != nil {
 		return nil, err
 	}
-	paths := outputs{}
+	paths := map[string]string{}
 	if err := json.Unmarshal(out, &paths); err != nil {
 		return nil, fmt.Errorf("nix eval: %w", err)
 	}

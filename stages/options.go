@@ -35,6 +35,10 @@ type Options struct {
 	// files lie in; Layout.Store ends in it. Only in runtime mode; "" for Layout.Store.
 	Diverted string
 
+	// From is a bundle to take a Nix from instead of compiling one; nil for none. [Survey] and [Repair]
+	// go by what was installed.
+	From *From
+
 	Mirror       string             // what the user asked for; "" for none
 	MirrorEnv    string             // what the environment asks for; "" for none
 	CacheDir     string             // of downloads, absolute

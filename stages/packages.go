@@ -126,7 +126,7 @@ func (r *installation) writeShell(ctx context.Context, stage string) error {
 	if info, err := os.Stat(program); err == nil && info.Mode().Perm() == 0o755 && info.Size() > 0 {
 		return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
 	}
-	data, err := r.seedFile(ctx, lock.Shell, "busybox-static", "usr/bin/busybox")
+	data, err := r.firstShell(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,6 +134,17 @@ func (r *installation) writeShell(ctx context.Context, stage string) error {
 		return err
 	}
 	return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
+}
+
+// firstShell returns the static busybox: that of a bundle, or of the seed.
+func (r *installation) firstShell(ctx context.Context) ([]byte, error) {
+	if r.shell != nil {
+		return r.shell, nil
+	}
+	if r.From != nil {
+		return readFile(filepath.Join(r.known(Relocate)[ShellAttribute], "bin", "busybox"))
+	}
+	return r.seedFile(ctx, lock.Shell, "busybox-static", "usr/bin/busybox")
 }
 
 // seedShell returns the program that busybox.nix takes.

@@ -35,12 +35,12 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		rec.Hooks = mergeHooks(old.Hooks, r.hooks)
 	}
 	rec.Borrowed = loan.Open(history, old)
-	for _, s := range r.pipeline() {
-		last, ok := history.Last(s.name)
+	for _, name := range r.recorded() {
+		last, ok := history.Last(name)
 		if !ok || last.Event != journal.End {
 			continue
 		}
-		rec.Stages = append(rec.Stages, receiptStage(s.name, last))
+		rec.Stages = append(rec.Stages, receiptStage(name, last))
 	}
 	for _, record := range history.Created() {
 		if m := (receipt.Made{Kind: string(record.Kind), Path: record.Path}); !made[m] {
@@ -51,6 +51,20 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		return nil, err
 	}
 	return &rec, nil
+}
+
+// recorded names the stages that the receipt tells of: those of the pipeline, and, where the native
+// nix was relocated before a toolchain was built, that.
+func (r *installation) recorded() []string {
+	var names []string
+	for _, s := range r.pipeline() {
+		names = append(names, s.name)
+	}
+	relocated := r.known(Relocate)
+	if r.From == nil && !r.Runtime && relocated != nil && relocated["nix"] == r.known(Native)["nix"] {
+		names = append([]string{Relocate}, names...)
+	}
+	return names
 }
 
 func (r *installation) mode() string {

@@ -32,6 +32,7 @@ type installation struct {
 	done    map[string]outputs // of the stages that are done by now
 	seconds map[string]float64
 	hooks   []receipt.Hook
+	shell   []byte          // the first shell, where it came with a bundle
 	made    map[string]bool // paths that this installer has made, in any run
 
 	thorough bool      // every byte of the toolchain is looked at, not only its shape

@@ -20,6 +20,7 @@ const (
 	Toolchain = "toolchain"
 	Bootstrap = "bootstrap"
 	Native    = "native"
+	Relocate  = "relocate"
 	Runtime   = "runtime"
 	Configure = "configure"
 	Install   = "install"
@@ -37,6 +38,9 @@ type stage struct {
 	// usedBy names the stages that need this one's outputs, where nothing else does:
 	// a scaffold, which may be gone once they are done. Nil means that the outputs are kept.
 	usedBy []string
+	// instead returns the stage in whose place this one stands, where what comes after is the same
+	// whichever of the two was done: its key stands for that one's in theirs. Nil for most.
+	instead func() stage
 	// inputs is what the key is made of, besides the keys of the stages before.
 	inputs func(*installation) (any, error)
 	// intact reports whether the outputs are still there and fit for use.
@@ -58,7 +62,10 @@ func (r *installation) pipeline() []stage {
 		installStage(),
 		proveStage(),
 	}
-	if r.Runtime {
+	switch {
+	case r.From != nil:
+		all = []stage{relocateStage(), adoptedStage(), configureStage(), installStage(), proveStage()}
+	case r.Runtime:
 		all = []stage{fetchStage(), hostStage(), runtimeStage(), proveStage()}
 	}
 	there := map[string]bool{}
@@ -114,7 +121,12 @@ func (r *installation) survey(ctx context.Context) ([]State, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(s.usedBy) == 0 {
+		switch {
+		case s.instead != nil:
+			if previous, err = s.instead().key(r, previous); err != nil {
+				return nil, err
+			}
+		case len(s.usedBy) == 0:
 			previous = key
 		}
 		states[i] = State{Name: s.name, Does: s.does, Key: key, Seconds: r.expected(s.name)}

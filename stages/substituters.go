@@ -36,7 +36,7 @@ func (r *installation) foundConf(ctx context.Context, stage string, out outputs)
 	if found.local != "" {
 		r.emit(event.Note, stage, "sources come from "+r.Classic+" first, where it has them")
 	}
-	return r.nixConf(r.known(Host), found)
+	return r.nixConf(r.trial(), found)
 }
 
 // nixConf renders nix.conf from what trying out the sandbox and asking for sources came to.

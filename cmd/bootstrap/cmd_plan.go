@@ -28,7 +28,7 @@ func planCommand(m machine) *cobra.Command {
 		Short: "Print what an installation would do, and write nothing",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.options(m)
+			o, err := f.options(cmd.Context(), m)
 			if err != nil {
 				return err
 			}
@@ -78,6 +78,9 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	if p.Layout.ResolvedFrom != "" {
 		line("", "(%s is a symbolic link; this is the real path)", p.Layout.ResolvedFrom)
 	}
+	if p.From != nil {
+		printFrom(line, p)
+	}
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
@@ -104,6 +107,23 @@ func printPlan(w io.Writer, p *stages.Plan) {
 		fmt.Fprintf(w, "  %-14s %s%s\n", s.Name, s.Does, standing(s))
 	}
 	fmt.Fprintln(w)
+}
+
+// printFrom prints which bundle is installed, and what it is known by.
+func printFrom(line func(name, format string, args ...any), p *stages.Plan) {
+	line("from", "%s", p.From.Location)
+	switch {
+	case p.From.Key != "":
+		line("", "signed by %s", p.From.Key)
+	case p.From.SHA256 != "":
+		line("", "sha256 %s", p.From.SHA256)
+	}
+	if p.From.Store != "" {
+		line("", "%s, made at %s", probe.Size(p.From.Bytes), p.From.Store)
+	}
+	if p.Filled() {
+		line("", "a longer directory than this: it is filled up with slashes where it is compiled in")
+	}
 }
 
 // storeOf returns the store directory that Nix knows.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -88,6 +89,9 @@ func registerJSON(s *pflag.FlagSet, to *bool, usage string) { s.BoolVar(to, json
 type planFlags struct {
 	stateFlags
 	mirrorFlags
+	fromFlags
+	choose func(ctx context.Context, places []string) (string, error) // of several for --prefix auto; the first if nil
+
 	snapshot              string
 	jobs                  int
 	buildHello, shellHook bool
@@ -99,6 +103,7 @@ type planFlags struct {
 func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.stateFlags.register(s, jsonUsage)
 	f.mirrorFlags.register(s)
+	f.fromFlags.register(s)
 	s.StringVar(&f.snapshot, "snapshot", "", "`URL` of the archive as the lock saw it (default: Debian's snapshot archive)")
 	s.IntVarP(&f.jobs, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per 1.5 GiB of free memory)")
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")

@@ -57,6 +57,9 @@ func nobody() {
 //	start PROGRAM [ARG...]        starts a program, and goes on
 //	nixsource DIR VERSION [COUNT] makes a source of Nix to which the patches apply; COUNT of them
 //	                              are in it already
+//	makebundle FILE ROOT [NAME TEXT]
+//	                              makes a bundle that fits the seed, as if of a prefix with that
+//	                              root, with a file of that name in its Nix besides; sets KEY and SUM
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
 //
@@ -88,6 +91,8 @@ func TestScript(t *testing.T) {
 			"start":     start,
 			"interrupt": interrupt,
 			"nixsource": nixSource,
+
+			"makebundle": makeBundle,
 		},
 	})
 }
