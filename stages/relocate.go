@@ -25,7 +25,7 @@ import (
 // Key: the bundle, by the digest in its head, and the four directories.
 // Output: nix, and a store path for each of the tools that it refers to; from, sha256, key, bundle:
 // where the bundle is, and what it is known by; source, the store directory it was made at; shell,
-// sandbox and reason, as the host's stage has them.
+// sandbox and reason, as the host's stage has them; filled, if the prefix is shorter than the bundle's.
 func relocateStage() stage {
 	return stage{
 		name: Relocate, does: "make a Nix of another prefix one of this", instead: toolchainStage,
@@ -87,13 +87,16 @@ func (r *installation) relocate(ctx context.Context) (outputs, error) {
 		"sha256": r.From.SHA256, "key": r.From.keyText(),
 	}
 	maps.Copy(out, staged.Tools)
+	if len(b.Head.Store) > len(r.layout.Store) {
+		out["filled"] = "true"
+	}
 	if err := r.settle(ctx, staged, out); err != nil {
 		return nil, err
 	}
 	if err := r.root(Relocate, out, r.toolNames(out)...); err != nil {
 		return nil, err
 	}
-	out["shell"] = filepath.Join(out[ShellAttribute], "bin", "sh")
+	out["shell"] = filepath.Join(out[ShellAttribute], "bin", "busybox")
 	if err := r.trySandboxWith(ctx, out, Relocate, r.strayNix); err != nil {
 		return nil, err
 	}

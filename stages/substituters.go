@@ -49,6 +49,10 @@ func (r *installation) nixConf(host outputs, found sources) ([]byte, error) {
 	if found.cacheReason == "" {
 		o.Substituters = []nixconf.Substituter{nixconf.Public()}
 	}
+	// In a Nix that was filled up with slashes, the shell that is compiled in is no store path to it.
+	if relocated := r.known(Relocate); host["sandbox"] != "" && relocated["filled"] == "true" && relocated["nix"] == r.known(Native)["nix"] {
+		o.SandboxShell = relocated["shell"]
+	}
 	if r.Runtime {
 		o.SandboxShell = r.hostShellPath()
 	}
