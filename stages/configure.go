@@ -41,7 +41,7 @@ func configureStage() stage {
 		intact: func(_ context.Context, r *installation, out outputs) bool {
 			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.extraAuthorities())
 			return r.filesIntact(out) && asked && r.usesCaches() && r.havePackages() && exists(r.layout.BuildDir()) &&
-				r.rooted(r.known(Toolchain), toolAttributes()...) && r.rooted(r.known(Native), "nix")
+				r.toolsRooted() && r.rooted(r.known(Native), "nix")
 		},
 		build: (*installation).configure,
 	}
@@ -52,7 +52,7 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	if err := r.writePackages(ctx, Configure); err != nil {
 		return nil, err
 	}
-	out := outputs{"sandbox": r.known(Host)["sandbox"]}
+	out := outputs{"sandbox": r.trial()["sandbox"]}
 	conf, err := r.foundConf(ctx, Configure, out)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,8 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	authorities, err := readFile(filepath.Join(r.known(Toolchain)["cacert"], "etc/ssl/certs/ca-bundle.crt"))
+	tools, names := r.tools()
+	authorities, err := readFile(filepath.Join(tools["cacert"], "etc/ssl/certs/ca-bundle.crt"))
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	if err := r.useCaches(); err != nil {
 		return nil, err
 	}
-	if err := r.root(Configure, r.known(Toolchain), toolAttributes()...); err != nil {
+	if err := r.root(Configure, tools, names...); err != nil {
 		return nil, err
 	}
 	if err := r.root(Configure, r.known(Native), "nix"); err != nil {
@@ -92,6 +93,12 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// toolsRooted reports whether each of the tools has its GC root.
+func (r *installation) toolsRooted() bool {
+	tools, names := r.tools()
+	return r.rooted(tools, names...)
 }
 
 // confInputs returns what nix.conf and the files for shells are made from, as part of a key.

@@ -48,6 +48,9 @@ func fetchStage() stage {
 
 // seed returns the entries of the lock that this run needs.
 func (r *installation) seed() []lock.Entry {
+	if r.From != nil {
+		return nil
+	}
 	roles := []lock.Role{lock.Shell, lock.Patchelf, lock.CACert}
 	roles = append(roles, r.buildRoles()...)
 	if r.Host == "" {

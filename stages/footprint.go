@@ -9,6 +9,8 @@ const (
 	nixBytes       = 9 << 20   // the native nix in the store
 	buildBytes     = 345 << 20 // the build directory of the bootstrap nix, just before it is linked
 	inodes         = 36_000    // of all of that
+	relocatedOver  = 18 << 20  // what a relocated prefix has besides the store paths of the bundle
+	relocatedCount = 1_500     // inodes of that
 	runtimeBytes   = 84 << 20  // a prefix in runtime mode
 	runtimeInodes  = 900       // of that
 	compilerBytes  = 3 << 29   // memory of one compiler, at its largest unit
@@ -23,11 +25,19 @@ const (
 	nativeCPU        = 370
 	otherSeconds     = 3
 	takeSeconds      = 15       // of a toolchain that a cache has, once it is downloaded
+	relocatedSeconds = 1        // of each stage, where a bundle is installed
 	expectedRate     = 10 << 20 // bytes a second
 )
 
 // footprint returns how many bytes and inodes the prefix takes when it takes most, and in the end.
 func (r *installation) footprint() (peak, keep, files int64) {
+	if r.From != nil {
+		keep = relocatedOver
+		if a := r.From.Announced; a != nil {
+			keep += a.Head.Bytes
+		}
+		return keep, keep, relocatedCount
+	}
 	if r.Runtime {
 		return runtimeBytes, runtimeBytes, runtimeInodes
 	}
@@ -60,6 +70,9 @@ func (r *installation) present(p *Plan) int64 {
 
 // expected returns how many seconds a stage is expected to take here.
 func (r *installation) expected(stage string) float64 {
+	if r.From != nil {
+		return relocatedSeconds
+	}
 	if r.offers[stage] != nil {
 		return map[string]float64{Toolchain: takeSeconds, Native: otherSeconds}[stage]
 	}

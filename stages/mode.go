@@ -13,7 +13,7 @@ import (
 func (r *installation) installedMode() (runtime bool, diverted string) {
 	for i := len(r.history.Records) - 1; i >= 0; i-- {
 		switch rec := r.history.Records[i]; {
-		case rec.Stage == Toolchain:
+		case rec.Stage == Toolchain, rec.Stage == Relocate:
 			return false, ""
 		case rec.Stage == Runtime && rec.Event == journal.End:
 			if rec.Output["store"] != r.layout.Store {

@@ -54,6 +54,9 @@ func (r *installation) stageLog(stage string) string {
 // buildOptions are what nix.conf will say once it is written, for the builds before that.
 func (r *installation) buildOptions() []string {
 	facts := r.done[Host]
+	if facts == nil {
+		facts = r.done[Relocate]
+	}
 	settings := [][2]string{
 		{"experimental-features", "nix-command flakes"},
 		{"build-users-group", ""},
@@ -142,16 +145,21 @@ func buildError(stage, log, text string, err error) error {
 
 // evaluate returns the output paths of attributes of the package set, without building them.
 func (r *installation) evaluate(ctx context.Context, n nixcmd.Nix, attributes ...string) (outputs, error) {
+	return Evaluate(ctx, n, r.packages(), attributes...)
+}
+
+// Evaluate returns the output paths of attributes of the package set in a directory, without building them.
+func Evaluate(ctx context.Context, n nixcmd.Nix, packages string, attributes ...string) (map[string]string, error) {
 	fields := make([]string, len(attributes))
 	for i, a := range attributes {
 		fields[i] = fmt.Sprintf("%q = \"${p.%q}\";", a, a)
 	}
-	out, err := n.Command("nix", "eval", "--json", "--file", r.packages(),
+	out, err := n.Command("nix", "eval", "--json", "--file", packages,
 		"--apply", "set: let p = set { }; in { "+strings.Join(fields, " ")+" }").Output(ctx)
 	if err != nil {
 		return nil, err
 	}
-	paths := outputs{}
+	paths := map[string]string{}
 	if err := json.Unmarshal(out, &paths); err != nil {
 		return nil, fmt.Errorf("nix eval: %w", err)
 	}

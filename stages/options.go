@@ -51,6 +51,10 @@ type Options struct {
 	// Refusal is a reason of package main's why it cannot work; nil for none.
 	Refusal *fault.Error
 
+	// From is a bundle to take a Nix from instead of compiling one; nil for none. [Survey] and [Repair]
+	// go by what was installed.
+	From *From
+
 	Mirror       string             // what the user asked for; "" for none
 	MirrorEnv    string             // what the environment asks for; "" for none
 	CacheDir     string             // of downloads, absolute

@@ -143,11 +143,16 @@ func (r *installation) writeShell(ctx context.Context, stage string) error {
 	return r.link(stage, "busybox", filepath.Join(filepath.Dir(program), "sh"))
 }
 
-// shellBytes returns the static busybox: that in the store, whose contents were compared with the
-// database, or that of the seed.
+// shellBytes returns the static busybox: that of a bundle, that in the store, whose contents were
+// compared with the database, or that of the seed.
 func (r *installation) shellBytes(ctx context.Context) ([]byte, error) {
-	if made := r.done[Toolchain][ShellAttribute]; made != "" {
-		return readFile(filepath.Join(made, "bin", "busybox"))
+	if r.shell != nil {
+		return r.shell, nil
+	}
+	for _, stage := range []string{Toolchain, Relocate} {
+		if made := r.done[stage][ShellAttribute]; made != "" {
+			return readFile(filepath.Join(made, "bin", "busybox"))
+		}
 	}
 	return r.seedFile(ctx, lock.Shell, "busybox-static", "usr/bin/busybox")
 }

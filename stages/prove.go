@@ -104,7 +104,8 @@ func (r *installation) proofShell() string {
 	host := r.known(Host)
 	switch {
 	case !r.Runtime:
-		return filepath.Join(r.known(Toolchain)["busybox"], "bin/sh")
+		tools, _ := r.tools()
+		return filepath.Join(tools["busybox"], "bin/sh")
 	case host["sandbox"] == "true":
 		return "/bin/sh"
 	}

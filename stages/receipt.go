@@ -35,6 +35,9 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		rec.Hooks = mergeHooks(old.Hooks, r.hooks)
 	}
 	rec.Borrowed = loan.Open(history, old)
+	if last, ok := r.relocation(); ok {
+		rec.Stages = append(rec.Stages, receiptStage(Relocate, last))
+	}
 	for _, s := range r.pipeline() {
 		last, ok := r.lastOf(s, r.keys[s.name])
 		if !ok || last.Event != journal.End {
@@ -51,6 +54,16 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		return nil, err
 	}
 	return &rec, nil
+}
+
+// relocation returns the record of the relocation that the native nix comes from, where a toolchain
+// has been built since and stands in its place.
+func (r *installation) relocation() (journal.Record, bool) {
+	if r.From != nil || r.Runtime {
+		return journal.Record{}, false
+	}
+	last, ok := r.history.Last(Relocate)
+	return last, ok && last.Event == journal.End && last.Output["nix"] == r.known(Native)["nix"]
 }
 
 func (r *installation) mode() string {

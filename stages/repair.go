@@ -82,6 +82,9 @@ func (r *installation) repairPlan(ctx context.Context) (*Plan, error) {
 			"give the --prefix it was installed with; `bootstrap --prefix` installs")
 	}
 	r.Runtime, r.Diverted = r.installedMode()
+	if r.From == nil {
+		r.From = r.recordFrom()
+	}
 	p, err := r.plan(ctx)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ type installation struct {
 	asks    bool               // caches are to be asked
 	seconds map[string]float64
 	hooks   []receipt.Hook
+	shell   []byte          // the first shell, where it came with a bundle
 	made    map[string]bool // paths that this installer has made, in any run
 	keys    map[string]string
 	gen     generation // that it works on

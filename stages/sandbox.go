@@ -8,43 +8,54 @@ import (
 	"strings"
 
 	"bootstrap/internal/event"
+	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/run"
 )
 
 // trySandbox finds out by a build whether Nix's sandbox works here, in a store of its own that is
 // gone afterwards. Sysctls, LSMs, seccomp filters and nesting all have a say: only trying tells.
 func (r *installation) trySandbox(ctx context.Context, out outputs) error {
+	return r.trySandboxWith(ctx, out, Host, r.strayHost)
+}
+
+// trySandboxWith is trySandbox by the Nix of a stage that [next] returns for a store in a directory.
+func (r *installation) trySandboxWith(ctx context.Context, out outputs, stage string, next func(dir string) nixcmd.Nix) error {
 	out["sandbox"] = "false"
 	if !r.facts.Namespaces.Work {
 		out["reason"] = r.facts.Namespaces.Reason
 		return nil
 	}
 	out["sandbox"] = "true"
-	err := r.tryBuild(ctx, out)
+	r.done[stage] = out
+	err := r.tryBuild(ctx, next)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
 		out["sandbox"], out["reason"] = "false", lastLine(err)
-		r.emit(event.Warn, Host, "builds will not be sandboxed: "+out["reason"])
+		r.emit(event.Warn, stage, "builds will not be sandboxed: "+out["reason"])
 	}
 	return nil
 }
 
-// tryBuild builds the smallest derivation there is, in a store that nothing else uses.
-func (r *installation) tryBuild(ctx context.Context, out outputs) (err error) {
-	dir := filepath.Join(r.layout.TmpDir(), "sandbox")
-	if err := freshTree(dir); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, removeTree(dir)) }()
-	r.done[Host] = out
+// strayHost returns the host nix for a store in another directory.
+func (r *installation) strayHost(dir string) nixcmd.Nix {
 	n := r.hostNix(Host)
 	n.Env = n.Env.With(run.Env{
 		"NIX_STORE_DIR": filepath.Join(dir, "store"), "NIX_STATE_DIR": filepath.Join(dir, "state"),
 		"NIX_LOG_DIR": filepath.Join(dir, "log"),
 	})
-	_, err = n.Command("nix", "build", "--impure", "--no-link", "--expr", `derivation {
+	return n
+}
+
+// tryBuild builds the smallest derivation there is, in a store that nothing else uses.
+func (r *installation) tryBuild(ctx context.Context, next func(dir string) nixcmd.Nix) (err error) {
+	dir := filepath.Join(r.layout.TmpDir(), "sandbox")
+	if err := freshTree(dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeTree(dir)) }()
+	_, err = next(dir).Command("nix", "build", "--impure", "--no-link", "--expr", `derivation {
 		name = "sandbox"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];
 	}`).Output(ctx)
 	return err

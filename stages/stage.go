@@ -20,6 +20,7 @@ const (
 	Toolchain = "toolchain"
 	Bootstrap = "bootstrap"
 	Native    = "native"
+	Relocate  = "relocate"
 	Runtime   = "runtime"
 	Configure = "configure"
 	Install   = "install"
@@ -41,6 +42,9 @@ type stage struct {
 	bringsTo []string
 	// attributes are what the package set calls the outputs, where a cache may have them; see [Cache].
 	attributes []string
+	// instead returns the stage in whose place this one stands, where what comes after is the same
+	// whichever of the two was done: its key stands for that one's in theirs. Nil for most.
+	instead func() stage
 	// inputs is what the key is made of, besides the keys of the stages before.
 	inputs func(*installation) (any, error)
 	// intact reports whether the outputs are still there and fit for use.
@@ -64,7 +68,10 @@ func (r *installation) pipeline() []stage {
 		installStage(),
 		proveStage(),
 	}
-	if r.Runtime {
+	switch {
+	case r.From != nil:
+		all = []stage{relocateStage(), adoptedStage(), configureStage(), installStage(), proveStage()}
+	case r.Runtime:
 		all = []stage{fetchStage(), hostStage(), runtimeStage(), proveStage()}
 	}
 	there := map[string]bool{}
@@ -106,7 +113,12 @@ func (r *installation) findKeys(all []stage) error {
 		if err != nil {
 			return err
 		}
-		if len(s.usedBy) == 0 {
+		switch {
+		case s.instead != nil:
+			if previous, err = s.instead().key(r, previous); err != nil {
+				return err
+			}
+		case len(s.usedBy) == 0:
 			previous = key
 		}
 		r.keys[s.name] = key

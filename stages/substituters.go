@@ -36,7 +36,7 @@ func (r *installation) foundConf(ctx context.Context, stage string, out outputs)
 	if found.local != "" {
 		r.emit(event.Note, stage, "sources come from "+r.Classic+" first, where it has them")
 	}
-	return r.nixConf(r.known(Host), found)
+	return r.nixConf(r.trial(), found)
 }
 
 // nixConf renders nix.conf from what trying out the sandbox and asking for sources came to.
@@ -50,6 +50,10 @@ func (r *installation) nixConf(host outputs, found sources) ([]byte, error) {
 		o.Substituters = []nixconf.Substituter{nixconf.Public()}
 	}
 	_, o.Readers = r.readers()
+	// In a Nix that was filled up with slashes, the shell that is compiled in is no store path to it.
+	if relocated := r.known(Relocate); host["sandbox"] != "" && relocated["filled"] == "true" && relocated["nix"] == r.known(Native)["nix"] {
+		o.SandboxShell = relocated["shell"]
+	}
 	if r.Runtime {
 		o.SandboxShell = r.hostShellPath()
 	}

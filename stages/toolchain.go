@@ -27,6 +27,9 @@ func toolAttributes() []string {
 	return []string{ShellAttribute, "toolchain", "runtime", "compiler", "cacert"}
 }
 
+// ToolAttributes returns the attributes of the package set that the toolchain's stage makes.
+func ToolAttributes() []string { return toolAttributes() }
+
 // toolPaths returns the store paths of toolAttributes.
 func toolPaths(out outputs) []string {
 	var paths []string

@@ -60,7 +60,7 @@ func showDoctor(ctx context.Context, m machine, f *planFlags) error {
 		})
 		f.cacheDir = f.prefix // it is only looked at
 	}
-	o, err := f.options(m)
+	o, err := f.options(ctx, m)
 	if err != nil {
 		return err
 	}

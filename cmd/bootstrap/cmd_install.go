@@ -16,7 +16,8 @@ import (
 
 // install is what the program does when it is given no verb.
 func install(ctx context.Context, m machine, f *installFlags) error {
-	o, err := f.options(m)
+	f.choose = choosePlace(m, f)
+	o, err := f.options(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -147,6 +148,10 @@ func finished(m machine, f *installFlags, res *stages.Result) error {
 		fmt.Fprintf(m.stderr, next, storeOf(l, res.Receipt.Diverted), quoted(l.Store))
 		return nil
 	}
+	if _, built := res.Receipt.Stage(stages.Toolchain); !built {
+		fmt.Fprintf(m.stderr, afterFrom, quoted(l.Store), inNewShells(res.Receipt), quoted(l.Store))
+		return nil
+	}
 	fmt.Fprintf(m.stderr, `
 Then, for example:
 
@@ -186,9 +191,32 @@ which says %s. Links that nix makes point there; to run here what was built, use
 "nix run", which show the files at that place. To take all of it away: bootstrap uninstall --prefix %s
 `
 
+// afterFrom is what a person is told of a prefix that was made from a bundle.
+const afterFrom = `
+There is no compiler in a bundle. To have the one of the package set too, which takes about a minute
+and compiles no Nix again:
+
+    bootstrap --prefix %s
+
+fish and csh have files of their own beside it. %s
+To take all of it away: bootstrap uninstall --prefix %s
+`
+
+// explainFrom says what is about to happen to a bundle.
+const explainFrom = `
+The store directory is compiled into Nix, and every store path depends on it. The Nix in the bundle was
+compiled for %s; the names that its store paths have in
+%s are computed from the derivations that it was made by, and every place
+where a directory or a name is written is rewritten. What cannot be rewritten safely is refused, and
+nothing is registered before the new Nix itself has evaluated the package set to the same names.
+
+`
+
 // explain says at length what the plan is about.
 func explain(w io.Writer, p *stages.Plan) {
 	switch {
+	case p.From != nil:
+		fmt.Fprintf(w, explainFrom, p.From.Store, p.Layout.Store)
 	case p.Mode == receipt.Runtime:
 		fmt.Fprintf(w, `
 A Nix of Debian is unpacked, made to find its own libraries, and started with options that say
@@ -215,14 +243,18 @@ therefore not be downloaded; it is compiled, here:
 			fmt.Fprintf(w, "  %-10s %s\n", s.Name, s.Does)
 		}
 	}
-	fmt.Fprintf(w, `
+	if p.From == nil {
+		fmt.Fprint(w, `
 Everything is downloaded from a Debian mirror and checked against digests that are built into this
-program. Nothing is written but below the directories of the plan, the cache of downloads, and a line
+program.`)
+	}
+	fmt.Fprintf(w, `
+Nothing is written but below the directories of the plan, the cache of downloads, and a line
 in the list of your prefixes, which `+"`bootstrap list`"+` reads; no file of the system is changed, and no
 start-up file of your shell without --shell-hook or your yes.
 It can be interrupted at any time; the same command goes on from there.
 `)
-	if p.Mode != receipt.Runtime {
+	if p.Mode != receipt.Runtime && p.From == nil {
 		fmt.Fprintf(w, "The disk space is for the compiler, which stays for later builds (%s), and for the build itself.\n", probe.Size(p.KeepBytes))
 	}
 	fmt.Fprintln(w)

@@ -29,7 +29,7 @@ func planCommand(m machine) *cobra.Command {
 		Short: "Print what an installation would do, and write nothing",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.options(m)
+			o, err := f.options(cmd.Context(), m)
 			if err != nil {
 				return err
 			}
@@ -89,6 +89,9 @@ func printPlan(w io.Writer, p *stages.Plan, files string) {
 	if files != "" {
 		line("files", "%s, which stands for %s", files, p.Layout.Root)
 	}
+	if p.From != nil {
+		printFrom(line, p)
+	}
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
@@ -125,6 +128,23 @@ func groupName(gid uint32) string {
 		return g.Name
 	}
 	return number
+}
+
+// printFrom prints which bundle is installed, and what it is known by.
+func printFrom(line func(name, format string, args ...any), p *stages.Plan) {
+	line("from", "%s", p.From.Location)
+	switch {
+	case p.From.Key != "":
+		line("", "signed by %s", p.From.Key)
+	case p.From.SHA256 != "":
+		line("", "sha256 %s", p.From.SHA256)
+	}
+	if p.From.Store != "" {
+		line("", "%s, made at %s", probe.Size(p.From.Bytes), p.From.Store)
+	}
+	if p.Filled() {
+		line("", "a longer directory than this: it is filled up with slashes where it is compiled in")
+	}
 }
 
 // storeOf returns the store directory that Nix knows.

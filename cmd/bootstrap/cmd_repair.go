@@ -32,6 +32,7 @@ as it was, and ends with exit code 4 if something stays damaged.`,
 	f.stateFlags.register(s, "print events, and what was found, as JSON")
 	f.mirrorFlags.register(s)
 	f.cacheFlags.register(s)
+	f.fromFlags.register(s)
 	registerSnapshot(s, &f.snapshot)
 	registerJobs(s, &f.jobs)
 	s.BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -39,7 +40,7 @@ as it was, and ends with exit code 4 if something stays damaged.`,
 }
 
 func repair(ctx context.Context, m machine, f *planFlags, yes bool) error {
-	o, err := f.options(m)
+	o, err := f.options(ctx, m)
 	if err != nil {
 		return err
 	}

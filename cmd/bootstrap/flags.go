@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -92,6 +93,9 @@ type planFlags struct {
 	stateFlags
 	mirrorFlags
 	cacheFlags
+	fromFlags
+	choose func(ctx context.Context, places []string) (string, error) // of several for --prefix auto; the first if nil
+
 	snapshot              string
 	jobs                  int
 	buildHello, shellHook bool
@@ -104,6 +108,7 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.stateFlags.register(s, jsonUsage)
 	f.mirrorFlags.register(s)
 	f.cacheFlags.register(s)
+	f.fromFlags.register(s)
 	registerSnapshot(s, &f.snapshot)
 	registerJobs(s, &f.jobs)
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")

@@ -60,6 +60,9 @@ func nobody() {
 //	                              are in it already
 //	bincache DIR PREFIX [CRIME]   makes a binary cache of what is installed in a prefix, and sets KEY to
 //	                              its public key; see [cacheCrimes]
+//	makebundle FILE ROOT [NAME TEXT]
+//	                              makes a bundle that fits the seed, as if of a prefix with that
+//	                              root, with a file of that name in its Nix besides; sets KEY and SUM
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
 //	upstream DIR                  makes derivations, and a cache of another store directory
@@ -83,23 +86,24 @@ func TestScript(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     exits,
-			"snap":      snap,
-			"unchanged": unchanged,
-			"hint":      hint,
-			"fields":    fields,
-			"mirror":    startMirror,
-			"install":   installs,
-			"behave":    behave,
-			"asked":     asked,
-			"forget":    forget,
-			"await":     await,
-			"start":     start,
-			"interrupt": interrupt,
-			"nixsource": nixSource,
-			"upstream":  upstream,
-			"ask":       asks,
-			"bincache":  makeCache,
+			"exits":      exits,
+			"snap":       snap,
+			"unchanged":  unchanged,
+			"hint":       hint,
+			"fields":     fields,
+			"mirror":     startMirror,
+			"install":    installs,
+			"behave":     behave,
+			"asked":      asked,
+			"forget":     forget,
+			"await":      await,
+			"start":      start,
+			"interrupt":  interrupt,
+			"nixsource":  nixSource,
+			"upstream":   upstream,
+			"ask":        asks,
+			"bincache":   makeCache,
+			"makebundle": makeBundle,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -49,12 +50,21 @@ func (f *stateFlags) options(m machine, layout prefix.Layout) (stages.Options, e
 }
 
 // options makes of the flags and the machine what an installation needs.
-func (f *planFlags) options(m machine) (stages.Options, error) {
+func (f *planFlags) options(ctx context.Context, m machine) (stages.Options, error) {
 	if err := f.checkJobs(); err != nil {
 		return stages.Options{}, err
 	}
 	if err := f.checkGroup(); err != nil {
 		return stages.Options{}, err
+	}
+	from, err := f.from(ctx, m)
+	if err != nil {
+		return stages.Options{}, err
+	}
+	if f.prefix == autoPrefix {
+		if f.prefix, err = f.auto(ctx, m, from); err != nil {
+			return stages.Options{}, err
+		}
 	}
 	layout, diverted, err := f.place(m)
 	if err != nil {
@@ -77,7 +87,7 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	progress, width := isTerminal(m.stderr)
 	o.Terminal = probe.Terminal{Input: input, Progress: progress, Width: width}
 	o.Jobs, o.BuildHello, o.ShellHook = f.jobs, f.buildHello, f.shellHook
-	o.Runtime, o.Diverted = f.runtime, diverted
+	o.Runtime, o.Diverted, o.From = f.runtime, diverted, from
 	if len(f.trusted) > 0 {
 		o.Readers = &f.trusted[0]
 	}

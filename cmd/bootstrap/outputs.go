@@ -24,6 +24,14 @@ func (o own) outputs() []provenance.Output {
 			}
 		}
 	}
+	if _, built := o.receipt.Stage(stages.Toolchain); !built {
+		s, _ := o.receipt.Stage(stages.Relocate)
+		for _, attribute := range stages.ToolAttributes() {
+			if path := s.Outputs[attribute]; path != "" {
+				all = append(all, provenance.Output{Stage: stages.Relocate, Name: attribute, Path: path})
+			}
+		}
+	}
 	return all
 }
 

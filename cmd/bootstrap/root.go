@@ -129,7 +129,7 @@ If the path does not end in "store", the store directory is DIR/store.`,
 	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitCodes)
 	f.register(cmd.Flags())
 	cmd.AddCommand(
-		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m),
+		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m), bundleCommand(m),
 		cacheCommand(m), buildCommand(m),
 		buildersCommand(m),
 		doctorCommand(m), tryCommand(m), procCommand(), viewCommand(m),

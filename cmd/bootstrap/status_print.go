@@ -17,6 +17,11 @@ func printStatus(w io.Writer, p *stages.Plan, s status) {
 		fmt.Fprintf(w, "%-14s %s, installed %s by bootstrap %s\n", "nix", s.Receipt.NixVersion,
 			s.Receipt.Created.Format(time.DateOnly), s.Receipt.Installer)
 	}
+	if s.Receipt != nil {
+		if from, ok := s.Receipt.Stage(stages.Relocate); ok {
+			fmt.Fprintf(w, "%-14s %s, relocated from %s\n", "from", from.Outputs["from"], from.Outputs["source"])
+		}
+	}
 	state := "complete"
 	switch {
 	case s.Complete:

@@ -120,22 +120,5 @@ func (i *importer) finish(p closure.Path) error {
 	if got != p.NarHash || size != p.NarSize {
 		return &FormatError{Entry: p.Path, Reason: fmt.Sprintf("has other contents than are registered of it: %s, not %s", got, p.NarHash)}
 	}
-	return readOnly(i.root, name)
-}
-
-// readOnly takes the right to write from directories, the inner ones first.
-func readOnly(root *os.Root, name string) error {
-	var dirs []string
-	err := tree.Walk(root, name, func(n tree.Node) error {
-		if n.Kind == tree.Directory {
-			dirs = append(dirs, n.Name)
-		}
-		return nil
-	})
-	for at := len(dirs) - 1; err == nil && at >= 0; at-- {
-		if err = root.Chmod(dirs[at], 0o555); err == nil {
-			err = root.Chtimes(dirs[at], epoch(), epoch())
-		}
-	}
-	return err
+	return tree.Seal(i.root, name)
 }

@@ -82,6 +82,8 @@ type info struct {
 	NarSize    int64    `json:"narSize"`
 	References []string `json:"references"`
 	Deriver    string   `json:"deriver"`
+	Signatures []string `json:"signatures"`
+	CA         string   `json:"ca"`
 }
 
 // Of returns the closure of store paths.
@@ -110,7 +112,7 @@ func (o Options) Of(ctx context.Context, wanted []string) (*Closure, error) {
 		if i == nil {
 			return nil, fmt.Errorf("nix path-info: %q is not valid", path)
 		}
-		p := Path{Path: path, NarSize: i.NarSize, Deriver: i.Deriver, References: slices.Clone(i.References)}
+		p := Path{Path: path, NarSize: i.NarSize, Deriver: i.Deriver, References: slices.Clone(i.References), Signatures: i.Signatures, CA: i.CA}
 		if p.NarHash, err = nar.Parse(i.NarHash); err != nil {
 			return nil, fmt.Errorf("nix path-info: %q: %w", path, err)
 		}
@@ -121,7 +123,7 @@ func (o Options) Of(ctx context.Context, wanted []string) (*Closure, error) {
 		c.Paths = append(c.Paths, p)
 	}
 	slices.SortFunc(c.Paths, byPath)
-	if err := checkClosed(c.Paths); err != nil {
+	if err := Check(c.Paths); err != nil {
 		return nil, fmt.Errorf("nix path-info: %w", err)
 	}
 	for _, w := range c.Wanted {

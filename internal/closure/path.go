@@ -16,6 +16,8 @@ type Path struct {
 	NarSize    int64
 	Deriver    string   // may be empty
 	References []string // sorted; itself among them if it refers to itself
+	Signatures []string // in Nix's form, <key name>:<base64>; not part of a registration
+	CA         string   // what the path is known by where that is its content; not part of a registration
 }
 
 // Base returns the name of the path in the store directory.

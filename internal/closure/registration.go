@@ -49,7 +49,7 @@ func ParseRegistration(text []byte) ([]Path, error) {
 		}
 		paths = append(paths, p)
 	}
-	return paths, checkClosed(paths)
+	return paths, Check(paths)
 }
 
 // lines reads lines that end in a newline each.
@@ -128,8 +128,8 @@ func (l *lines) number() (int64, error) {
 	return n, nil
 }
 
-// checkClosed refuses paths that are not a whole closure in one store directory.
-func checkClosed(paths []Path) error {
+// Check refuses paths that are not a whole closure in one store directory, in the order of their names.
+func Check(paths []Path) error {
 	if len(paths) == 0 {
 		return errors.New("there are no store paths in it")
 	}

@@ -261,7 +261,15 @@ func (k *code) constantDir(c *content, at int, p piece) {
 	if d.from == d.to || !hasPrefix(c.buf[at:], part) {
 		return
 	}
-	if start := at - int(p.offset); start >= 0 && hasPrefix(c.buf[start:], d.from) {
+	// What is the same there as here is right as it is: the pieces that differ are found by themselves.
+	if part == d.to[p.offset:int(p.offset)+len(part)] {
+		return
+	}
+	// Before it there would be sixteen bytes of the directory in another constant, which is found by itself.
+	if o := int(p.offset); o >= 16 && d.from[o-16:o] != d.to[o-16:o] {
+		return
+	}
+	if start := at - int(p.offset); start >= 0 && (hasPrefix(c.buf[start:], d.from) || hasPrefix(c.buf[start:], d.to)) {
 		return
 	}
 	k.refuse(c, c.base+int64(at), "a constant with %q", part)

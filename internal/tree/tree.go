@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"time"
 )
 
 // Kind is what a node is.
@@ -116,4 +117,23 @@ func writable(root *os.Root, name string) error {
 		}
 	}
 	return nil
+}
+
+// Seal takes the right to write from the directories of a tree, the inner ones first, and gives
+// them the time that Nix does.
+func Seal(root *os.Root, name string) error {
+	var dirs []string
+	err := Walk(root, name, func(n Node) error {
+		if n.Kind == Directory {
+			dirs = append(dirs, n.Name)
+		}
+		return nil
+	})
+	epoch := time.Unix(1, 0)
+	for at := len(dirs) - 1; err == nil && at >= 0; at-- {
+		if err = root.Chmod(dirs[at], 0o555); err == nil {
+			err = root.Chtimes(dirs[at], epoch, epoch)
+		}
+	}
+	return err
 }

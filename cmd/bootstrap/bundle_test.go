@@ -1,0 +1,47 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"bootstrap/internal/bundletest"
+	"bootstrap/internal/nixbundle"
+	"bootstrap/internal/prefix"
+	"bootstrap/stages"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// makeBundle writes a bundle, as if of a prefix with that root, which has the stand-in for Nix and the
+// package set of the prefix in opt. It sets KEY and SUM to what it is known by.
+func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
+	positive(ts, neg)
+	w := worldOf(ts)
+	if len(args) < 2 {
+		ts.Fatalf("usage: makebundle FILE ROOT [NAME TEXT]")
+	}
+	program, err := os.ReadFile(ts.Getenv("FAKE_NIX"))
+	ts.Check(err)
+	l, err := prefix.Locate(prefix.Options{Path: filepath.Join(w.dir, "opt", "store")})
+	ts.Check(err)
+	files, err := packageFiles(l)
+	ts.Check(err)
+	dir, err := os.MkdirTemp(w.dir, "made-")
+	ts.Check(err)
+	defer os.RemoveAll(dir)
+	more := map[string]string{}
+	if len(args) == 4 {
+		more[args[2]] = args[3]
+	}
+	made := bundletest.New(w.seed.tb, filepath.Join(dir, "store"), args[1], string(program), more)
+	made.Head.Lock, made.Head.Packages = w.seed.lock.Digest(), stages.PackageSet(files)
+	key := bundletest.Key(w.seed.tb, "maker")
+	file := ts.MkAbs(args[0])
+	made.Write(file, []*nixbundle.SecretKey{key}...)
+	data, err := os.ReadFile(file)
+	ts.Check(err)
+	ts.Setenv("KEY", key.Public().String())
+	ts.Setenv("SUM", fmt.Sprintf("%x", sha256.Sum256(data)))
+}

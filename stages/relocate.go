@@ -1,0 +1,246 @@
+package stages
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"bootstrap/internal/closure"
+	"bootstrap/internal/event"
+	"bootstrap/internal/fault"
+	"bootstrap/internal/nixbundle"
+	"bootstrap/internal/nixcmd"
+	"bootstrap/internal/relocate"
+	"bootstrap/internal/storelock"
+	"bootstrap/internal/transplant"
+)
+
+// relocateStage: relocated = relocate(bundle, prefix).
+//
+// It stands in the place of everything that compiles.
+//
+// Key: the bundle, by the digest in its head, and the four directories.
+// Output: nix, and a store path for each of the tools that it refers to; from, sha256, key, bundle:
+// where the bundle is, and what it is known by; source, the store directory it was made at; shell,
+// sandbox and reason, as the host's stage has them; filled, if the prefix is shorter than the bundle's.
+func relocateStage() stage {
+	return stage{
+		name: Relocate, does: "make a Nix of another prefix one of this", instead: toolchainStage,
+		inputs: func(r *installation) (any, error) {
+			l := r.layout
+			return []any{r.From.id(), l.Store, l.State, l.Log, l.Conf}, nil
+		},
+		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			paths := relocatedPaths(out)
+			n := r.relocatedNix(out)
+			return len(paths) > 1 && r.runs(ctx, Relocate, n.Path) && n.Valid(ctx, paths...) && unaltered(ctx, n, paths...)
+		},
+		build: (*installation).relocate,
+	}
+}
+
+// relocatedPaths returns the store paths among the outputs of the stage.
+func relocatedPaths(out outputs) []string {
+	var paths []string
+	for _, name := range append(toolAttributes(), "nix") {
+		if out[name] != "" {
+			paths = append(paths, out[name])
+		}
+	}
+	return paths
+}
+
+func (r *installation) relocatedNix(out outputs) nixcmd.Nix {
+	return r.builtNix(Relocate, nixcmd.Program(out["nix"]))
+}
+
+func (r *installation) relocate(ctx context.Context) (outputs, error) {
+	b, err := r.From.source(r, Relocate).Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	if err := r.refuseBundle(&b.Head); err != nil {
+		return nil, err
+	}
+	// From here on no collector deletes what is not registered yet.
+	release, err := storelock.Shared(ctx, r.layout.State, func() { r.emit(event.Note, Relocate, "waiting for a garbage collection of this store") })
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	staged, err := transplant.Stage(ctx, transplant.Options{
+		Head: b.Head, Body: b.Body(), Layout: r.layout, Tmp: r.layout.TmpDir(), Done: r.meter(Relocate, b.Head.Bytes),
+	})
+	if err != nil {
+		return nil, nixbundle.Fault(r.From.Shown, err)
+	}
+	defer staged.Close()
+	if r.Crash != nil {
+		r.Crash("relocate staged")
+	}
+	out := outputs{
+		"nix": staged.Nix, "from": r.From.Shown, "bundle": b.Head.SHA256, "source": b.Head.Store,
+		"sha256": r.From.SHA256, "key": r.From.keyText(),
+	}
+	maps.Copy(out, staged.Tools)
+	if len(b.Head.Store) > len(r.layout.Store) {
+		out["filled"] = "true"
+	}
+	if err := r.settle(ctx, staged, out); err != nil {
+		return nil, err
+	}
+	if err := r.root(Relocate, out, r.toolNames(out)...); err != nil {
+		return nil, err
+	}
+	out["shell"] = filepath.Join(out[ShellAttribute], "bin", "busybox")
+	if err := r.trySandboxWith(ctx, out, Relocate, r.strayNix); err != nil {
+		return nil, err
+	}
+	out["summary"] = fmt.Sprintf("%d places rewritten in %d store paths", staged.Counts[relocate.Rewritten]+staged.Counts[relocate.Repaired], len(staged.Paths))
+	return out, nil
+}
+
+// settle gives what is staged its names, and has the Nix among it evaluate the package set: it has to
+// come to the same names. Then it is registered, all or none.
+func (r *installation) settle(ctx context.Context, staged *transplant.Staged, out outputs) error {
+	n := r.relocatedNix(out)
+	// One that is there and as its database says is left alone, whatever its bytes.
+	valid := map[string]bool{}
+	if r.runs(ctx, Relocate, n.Path) {
+		for _, p := range staged.Paths {
+			valid[p.Path] = n.Valid(ctx, p.Path) && unaltered(ctx, n, p.Path)
+		}
+	}
+	err := staged.Commit(ctx, func(p closure.Path) bool { return valid[p.Path] }, func() { r.emit(event.Note, Relocate, "waiting for a build of one of the paths") })
+	if err != nil {
+		return err
+	}
+	_ = r.record("relocate named", nil)
+	if err := r.guardSchema(ctx, n, "Nix "+r.version.String()); err != nil {
+		return err
+	}
+	r.shell = staged.Shell
+	if err := r.writePackages(ctx, Relocate); err != nil {
+		return err
+	}
+	if err := r.sameNames(ctx, n, out); err != nil {
+		return err
+	}
+	_ = r.record("relocate evaluated", nil)
+	fresh := slices.DeleteFunc(slices.Clone(staged.Paths), func(p closure.Path) bool { return valid[p.Path] })
+	if len(fresh) == 0 {
+		return nil
+	}
+	register := n.Command("nix-store", "--register-validity", "--hash-given")
+	register.Stdin = bytes.NewReader(closure.Registration(fresh))
+	if _, err := register.Output(ctx); err != nil {
+		return err
+	}
+	return r.record("relocate registered", nil)
+}
+
+// sameNames makes sure that evaluation gives the names that were computed. Evaluation adds the sources
+// and .drv files to the store, busybox among them.
+func (r *installation) sameNames(ctx context.Context, n nixcmd.Nix, out outputs) error {
+	names := append(r.toolNames(out), "nix")
+	paths, err := r.evaluate(ctx, n, names...)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if paths[name] != out[name] {
+			return fault.New(fault.General, fmt.Errorf("bundle %q: %s is %s in it, and evaluation gives %s", r.From.Shown, name, out[name], paths[name]),
+				"nothing was registered; please report it with the log")
+		}
+	}
+	// It may have been there, and be another one by now.
+	if !unaltered(ctx, n, out[ShellAttribute]) {
+		_, err = n.Command("nix", "build", "--dry-run", "--repair", "--file", r.packages(), "nix").Output(ctx)
+	}
+	return err
+}
+
+// toolNames returns the attributes of the tools that came with the Nix.
+func (r *installation) toolNames(out outputs) []string {
+	return slices.DeleteFunc(toolAttributes(), func(name string) bool { return out[name] == "" })
+}
+
+// strayNix returns the relocated Nix for a store in another directory.
+func (r *installation) strayNix(dir string) nixcmd.Nix {
+	n := r.relocatedNix(r.done[Relocate])
+	uri := nixcmd.StoreURI(filepath.Join(dir, "store"), "", filepath.Join(dir, "state"), filepath.Join(dir, "log"))
+	n.Options = append(n.Options, "--store", uri)
+	return n
+}
+
+// meter returns what counts bytes of a stage, and tells of them now and then.
+func (r *installation) meter(stage string, total int64) func(int64) {
+	const often = 4 << 20
+	var done, told int64
+	return func(n int64) {
+		if done += n; done-told >= often || done >= total && told < done {
+			told = done
+			r.Sink.Emit(event.Event{Time: r.Now(), Kind: event.Progress, Stage: stage, Unit: event.Bytes, Done: min(done, total), Total: total})
+		}
+	}
+}
+
+// adoptedStage: native = the Nix that was relocated.
+//
+// Key and output are those of the native nix that is built: it is the same store path.
+func adoptedStage() stage {
+	s := nativeStage()
+	s.does, s.attributes = "take that as the Nix to keep", nil
+	s.build = func(r *installation, _ context.Context) (outputs, error) {
+		return outputs{"nix": r.known(Relocate)["nix"]}, nil
+	}
+	return s
+}
+
+// tools returns the outputs of whatever has made the tools, and their attributes: a toolchain, or the
+// relocation, which brings those that the native nix refers to.
+func (r *installation) tools() (outputs, []string) {
+	if out := r.known(Toolchain); out != nil {
+		return out, toolAttributes()
+	}
+	out := r.known(Relocate)
+	return out, r.toolNames(out)
+}
+
+// trial returns what trying out the sandbox came to.
+func (r *installation) trial() outputs {
+	if out := r.known(Host); out != nil {
+		return out
+	}
+	return r.known(Relocate)
+}
+
+// refuseBundle refuses a bundle that was not made from the same inputs: the names that evaluation
+// gives here would be other ones.
+func (r *installation) refuseBundle(h *nixbundle.Head) error {
+	wrong := func(what, is, want, hint string) error {
+		return fault.New(fault.Unfit, fmt.Errorf("bundle %q: its %s is %s, and here it is %s", r.From.Shown, what, is, want), hint)
+	}
+	if h.Architecture != r.arch {
+		return wrong("architecture", h.Architecture, r.arch, "ask for a bundle for this machine")
+	}
+	if h.NixVersion != r.version.String() {
+		return wrong("version of Nix", h.NixVersion, r.version.String(), fmt.Sprintf("add --nix-version %q, or leave it out", h.NixVersion))
+	}
+	if h.Lock != r.lock.Digest() {
+		return wrong("lock", h.Lock, r.lock.Digest(), "use the release of bootstrap that the bundle was made with, or give its lock with --lock")
+	}
+	sums, err := r.packageDigests(notInBundle()...)
+	if err != nil {
+		return err
+	}
+	if got := PackageSet(sums); h.Packages != got {
+		return wrong("package set", h.Packages, got, "use the release of bootstrap that the bundle was made with")
+	}
+	_, err = transplant.Fit(h, r.layout)
+	return err
+}
