@@ -12,16 +12,20 @@ import (
 
 	"bootstrap/patches"
 
+	version "github.com/hashicorp/go-version"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // nixSource makes a directory that looks like a source of Nix: nixsource DIR VERSION [COUNT].
-// Its files have every line that the patches want to find, where they want it, and some lines
+// Its files have every line that the patches for that version want to find, where they want it, and some lines
 // between. With COUNT, so many patches are in it already.
 func nixSource(ts *testscript.TestScript, neg bool, args []string) {
 	positive(ts, neg)
 	all, err := patches.All()
 	ts.Check(err)
+	v, err := version.NewVersion(args[1])
+	ts.Check(err)
+	all = patches.Nearest(all, v)
 	in := 0
 	if len(args) > 2 {
 		in, err = strconv.Atoi(args[2])
