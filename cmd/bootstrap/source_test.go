@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"os"
@@ -15,6 +16,20 @@ import (
 	version "github.com/hashicorp/go-version"
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// digest sets a variable to the sha256 of a file: digest NAME FILE.
+func digest(ts *testscript.TestScript, neg bool, args []string) {
+	positive(ts, neg)
+	ts.Setenv(args[0], fmt.Sprintf("%x", sha256.Sum256([]byte(ts.ReadFile(args[1])))))
+}
+
+// publish has the mirror serve a file, and sets a variable to its address: publish NAME FILE.
+func publish(ts *testscript.TestScript, neg bool, args []string) {
+	positive(ts, neg)
+	name := "static/" + filepath.Base(args[1])
+	worldOf(ts).seed.archive.Tamper(name, []byte(ts.ReadFile(args[1])))
+	ts.Setenv(args[0], ts.Getenv("MIRROR")+"/"+name)
+}
 
 // nixSource makes a directory that looks like a source of Nix: nixsource DIR VERSION [COUNT].
 // Its files have every line that the patches for that version want to find, where they want it, and some lines

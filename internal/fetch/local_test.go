@@ -27,10 +27,10 @@ func TestTakesAFileOfThisMachine(t *testing.T) {
 	for name, size := range map[string]int64{"its size": int64(len(data)), "no size": 0} {
 		t.Run(name, func(t *testing.T) {
 			file := fetch.File{SHA256: digestOf(data), Size: size, Name: "nix", Path: local(t, data)}
-			w.want(t, data)(w.f.Fetch(t.Context(), []fetch.File{file}))
+			w.want(t, data)(w.Fetch(t.Context(), []fetch.File{file}))
 			// From then on it is the cache's.
 			file.Path = "/nonexistent"
-			w.want(t, data)(w.f.Fetch(t.Context(), []fetch.File{file}))
+			w.want(t, data)(w.Fetch(t.Context(), []fetch.File{file}))
 			if err := os.RemoveAll(w.path(file.SHA256)); err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func TestRefusesAnotherFileOfThisMachine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			file := fetch.File{SHA256: digestOf(data), Size: 1000, Name: "nix", Path: tt.path}
-			_, err := w.f.Fetch(t.Context(), []fetch.File{file})
+			_, err := w.Fetch(t.Context(), []fetch.File{file})
 			if fault.KindOf(err) != tt.kind || fault.HintOf(err) == "" || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v (%v), want %q", err, fault.KindOf(err), tt.want)
 			}

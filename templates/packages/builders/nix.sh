@@ -44,12 +44,20 @@ meson setup ../build \
 	$options
 
 # What is compiled in is what was asked for: an option that Meson dropped would be found out much later.
-for flag in "-DNIX_STORE_DIR=\"$store\"" "-DNIX_STATE_DIR=\"$state\"" "-DNIX_LOG_DIR=\"$log\"" "-DNIX_CONF_DIR=\"$conf\"" " -O$optimization "; do
-	if ! grep -qF -- "$flag" ../build/build.ninja; then
-		echo "nix: Meson did not take $flag" >&2
+# The directories are in flags of the compiler, or, from 2.28 on, in a header.
+configured() {
+	grep -qF -- "-D$1=\"$2\"" ../build/build.ninja || grep -rqxF --include='*config*.hh' "#define $1 \"$2\"" ../build
+}
+for directory in "STORE $store" "STATE $state" "LOG $log" "CONF $conf"; do
+	if ! configured "NIX_${directory%% *}_DIR" "${directory#* }"; then
+		echo "nix: Meson did not take the directory ${directory#* }" >&2
 		exit 1
 	fi
 done
+if ! grep -qF -- " -O$optimization " ../build/build.ninja; then
+	echo "nix: Meson did not take -O$optimization" >&2
+	exit 1
+fi
 
 # Ninja keeps what it prints in a buffer while nobody looks on a terminal; its log is up to date.
 total=$(ninja -C ../build -n | sed -n 's|^\[[0-9]*/\([0-9]*\)\].*|\1|p' | tail -n 1)
