@@ -12,6 +12,7 @@ import (
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
+	"bootstrap/internal/lock"
 	"bootstrap/internal/nixcmd"
 )
 
@@ -45,6 +46,10 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 	}
 	builder := r.builtNix(Native, nixcmd.Program(r.done[Bootstrap]["nix"]))
 	if err := r.guardSchema(ctx, builder, "Nix "+r.version.String()); err != nil {
+		return nil, err
+	}
+	// The bootstrap nix may be of an earlier run, and a collector may have been here since.
+	if err := r.addSeed(ctx, builder, lock.NixSource, lock.HelloSource); err != nil {
 		return nil, err
 	}
 	return r.build(ctx, Native, builder, "nix")

@@ -212,7 +212,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.measure(ctx, p); err != nil {
 		return nil, err
 	}
-	more := slices.Concat(r.refuseHost(ctx), r.refuseBuild(p))
+	more := slices.Concat(r.refuseHost(ctx), r.refuseBuild(p), r.refuseToolchain())
 	if !p.State(Native).Done {
 		more = append(more, r.refuseSource(ctx)...)
 	}
@@ -258,6 +258,9 @@ func (r *installation) measure(ctx context.Context, p *Plan) error {
 		return nil
 	}
 	p.Seconds += float64(p.FetchBytes) / expectedRate
+	if n, _ := f.Missing(r.files(archived(entries), "")); n == 0 {
+		return nil
+	}
 	m, err := mirror.Find(ctx, r.mirrorOptions())
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func toolchainStage() stage {
 	return stage{
 		name: Toolchain, does: "unpack a compiler into the store", attributes: toolAttributes(),
 		inputs: func(r *installation) (any, error) {
-			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories", "README")
+			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "meson.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories", "README")
 			return []any{
 				sums, r.layout.Store,
 				r.digests(r.lock.For(r.arch, lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert)),
@@ -120,6 +120,11 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix, roles ...lock.
 	cached, err := r.cached(ctx, entries)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(roles, lock.NixSource) {
+		if err := r.vetSources(ctx, cached); err != nil {
+			return err
+		}
 	}
 	if slices.Contains(roles, lock.Toolchain) { // builders unpack nothing else
 		if err := r.vetSeed(ctx, cached); err != nil {

@@ -17,7 +17,7 @@ import (
 // install is what the program does when it is given no verb.
 func install(ctx context.Context, m machine, f *installFlags) error {
 	f.choose = choosePlace(m, f)
-	o, err := f.options(ctx, m)
+	o, err := f.chosen(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func planCommand(m machine) *cobra.Command {
 		Short: "Print what an installation would do, and write nothing",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.options(cmd.Context(), m)
+			o, err := f.chosen(cmd.Context(), m)
 			if err != nil {
 				return err
 			}

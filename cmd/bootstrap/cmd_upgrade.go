@@ -27,6 +27,7 @@ Interrupted or killed anywhere, it leaves what was current; the same command goe
 	f.stateFlags.register(s, "print events, and the plan of a dry run, as JSON")
 	f.mirrorFlags.register(s)
 	f.cacheFlags.register(s)
+	f.source.register(s)
 	registerSnapshot(s, &f.snapshot)
 	registerJobs(s, &f.jobs)
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
@@ -36,7 +37,7 @@ Interrupted or killed anywhere, it leaves what was current; the same command goe
 }
 
 func upgrade(ctx context.Context, m machine, f *installFlags, oneWay bool) error {
-	o, err := f.options(ctx, m)
+	o, err := f.chosen(ctx, m)
 	if err != nil {
 		return err
 	}

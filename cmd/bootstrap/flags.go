@@ -100,6 +100,7 @@ type planFlags struct {
 	jobs                  int
 	buildHello, shellHook bool
 	runtime               bool
+	source                sourceFlags
 	root, group           string
 	trusted               []uint32 // the group, once it has been looked up
 }
@@ -109,6 +110,7 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.mirrorFlags.register(s)
 	f.cacheFlags.register(s)
 	f.fromFlags.register(s)
+	f.source.register(s)
 	registerSnapshot(s, &f.snapshot)
 	registerJobs(s, &f.jobs)
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")

@@ -106,6 +106,7 @@ func (f *planFlags) checkFrom() error {
 		why  string
 	}{
 		{"--runtime", f.runtime, "a bundle has a native nix, which needs no runtime options"},
+		{"--nix-source", f.source.address != "", "the bundle has a Nix that was built already"},
 		{"--host", f.host != "", "nothing is built, so there is nothing to begin with"},
 		{"--build-hello", f.buildHello, "there is no compiler in a bundle; the same command without --from brings one afterwards"},
 	} {

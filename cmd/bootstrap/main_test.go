@@ -56,6 +56,8 @@ func nobody() {
 //	forget                        forgets what it was asked for
 //	await                         waits until the mirror stalls
 //	start PROGRAM [ARG...]        starts a program, and goes on
+//	digest NAME FILE              sets a variable to the sha256 of a file
+//	publish NAME FILE             has the mirror serve a file, and sets a variable to its address
 //	nixsource DIR VERSION [COUNT] makes a source of Nix to which the patches apply; COUNT of them
 //	                              are in it already
 //	bincache DIR PREFIX [CRIME]   makes a binary cache of what is installed in a prefix, and sets KEY to
@@ -104,6 +106,8 @@ func TestScript(t *testing.T) {
 			"ask":        asks,
 			"bincache":   makeCache,
 			"makebundle": makeBundle,
+			"digest":     digest,
+			"publish":    publish,
 		},
 	})
 }
