@@ -20,7 +20,7 @@ type machine struct {
 	program string // absolute path of this program; "" if it is not known
 	cwd     string // "" if it is not known
 	now     func() time.Time
-	root    fs.FS // the file system
+	root    fs.FS   // the file system
 	within  *within // what another process of this program has told; nil if there is none
 }
 

@@ -73,7 +73,7 @@ func TestShow(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(dir, "host/opt/hidden"), 0o755))
 			return filepath.Join(dir, "host/opt")
 		}, "opt other"},
-		"not there": {func(dir string) string { return filepath.Join(dir, "host/opt") }, "opt other"},
+		"not there":          {func(dir string) string { return filepath.Join(dir, "host/opt") }, "opt other"},
 		"nothing of the way": {func(dir string) string { return filepath.Join(dir, "host/a/b/opt") }, "opt"},
 		"a file": {func(dir string) string {
 			must(t, os.WriteFile(filepath.Join(dir, "host/opt"), nil, 0o644))
@@ -83,9 +83,9 @@ func TestShow(t *testing.T) {
 			must(t, os.Symlink("other", filepath.Join(dir, "host/opt")))
 			return filepath.Join(dir, "host/opt")
 		}, "opt other"},
-		"in the root":         {func(string) string { return "/no-such-directory" }, ""},
-		"deeper in no root":   {func(string) string { return "/no-such-directory/a/opt" }, "opt"},
-		"around the files":    {func(dir string) string { return dir }, ""},
+		"in the root":       {func(string) string { return "/no-such-directory" }, ""},
+		"deeper in no root": {func(string) string { return "/no-such-directory/a/opt" }, "opt"},
+		"around the files":  {func(dir string) string { return dir }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, err := filepath.EvalSymlinks(t.TempDir())

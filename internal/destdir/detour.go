@@ -107,4 +107,6 @@ func seal(dir string) error {
 }
 
 // elements returns the names in a path.
-func elements(path string) []string { return strings.FieldsFunc(path, func(r rune) bool { return r == '/' }) }
+func elements(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}

@@ -29,6 +29,8 @@ func testDestdir(t *testing.T, p *place) {
 		t.Logf("skipped: files below a directory: %s", lastLines(r.stderr, 2))
 		return
 	}
+	p.addHelloSource(t)
+	p.nix(t, "nix", "build", "--no-link", "-f", p.packages(), "hello").must(t)
 	stamp := filepath.Join(dir, "stamp")
 	if err := os.WriteFile(stamp, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -178,8 +180,11 @@ func testDestdirNative(t *testing.T, a *apart) {
 		if out := there.program("status").must(t); !strings.Contains(out, "complete") {
 			t.Errorf("status:\n%s", out)
 		}
-		there.program("verify").must(t)
-		there.works(t, "destdir-moved")
+		there.nix(t, "nix-store", "--verify-path", p.native(t)).must(t)
+		out := strings.TrimSpace(there.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", p.proof(t, "destdir-moved")).must(t))
+		if got := there.shell(t, `read -r line <`+out+`; echo "$line"`).must(t); got != "destdir-moved\n" {
+			t.Errorf("built after it was moved: %q", got)
+		}
 		hello := strings.TrimSpace(there.nix(t, "nix", "build", "--no-link", "--print-out-paths", "-f", p.packages(), "hello").must(t))
 		if got := there.shell(t, hello+"/bin/hello").must(t); got != greeting {
 			t.Errorf("hello says %q", got)
@@ -195,8 +200,6 @@ func testDestdirNative(t *testing.T, a *apart) {
 func (a *apart) afterNative(t *testing.T) {
 	t.Helper()
 	p := a.p
-	p.addHelloSource(t)
-	p.nix(t, "nix", "build", "--no-link", "-f", p.packages(), "hello").must(t)
 	for dir := a.files(); dir != filepath.Dir(a.root); dir = filepath.Dir(dir) {
 		p.w.mkdir(t, dir)
 	}
@@ -211,7 +214,7 @@ func (a *apart) afterNative(t *testing.T) {
 		run("cp", "-a", "--reflink=auto", p.store, a.files())
 	}
 	run("cp", "-a", filepath.Join(p.root(), "share"), filepath.Join(p.root(), "var"), a.files())
-	for _, later := range []string{"var/nix/profiles", "var/nix/users", "var/nix/builds", "var/bootstrap/receipt.json"} {
+	for _, later := range []string{"var/nix/profiles", "var/nix/users", "var/nix/builds", "share/bootstrap/environment.sh", "var/bootstrap/receipt.json"} {
 		remove(t, filepath.Join(a.files(), later))
 	}
 	data := read(t, p.journal())
