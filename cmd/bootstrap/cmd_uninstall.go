@@ -12,6 +12,7 @@ import (
 	"bootstrap/internal/journal"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/prompt"
+	"bootstrap/internal/shellrc"
 	"bootstrap/internal/uninstall"
 
 	"github.com/spf13/cobra"
@@ -160,6 +161,9 @@ func planRemoval(ctx context.Context, m machine, f *uninstallFlags) (*uninstall.
 		return nil, err
 	}
 	o := uninstall.Options{Layout: at.layout, Receipt: at.receipt, Shell: m.shells(), Now: m.now}
+	if m.within != nil { // a block that names the root is of a prefix that is really there
+		o.Shell = shellrc.Options{}
+	}
 	if o.Journal, err = journal.Load(o.Layout.Journal()); err != nil {
 		return nil, err
 	}
