@@ -74,14 +74,14 @@ type Suite struct {
 type Entry struct {
 	Name         string   `json:"name"` // of the package, or of the source package
 	Version      string   `json:"version"`
-	Architecture string   `json:"architecture"` // "amd64", "arm64", …, [All] or [Source]
-	Suite        string   `json:"suite"`        // one of the lock's suites; "" with URL
-	Path         string   `json:"path"`         // "pool/…", relative to the mirror's base; with URL, a name alone
+	Architecture string   `json:"architecture"`  // "amd64", "arm64", …, [All] or [Source]
+	Suite        string   `json:"suite"`         // one of the lock's suites; "" with URL
+	Path         string   `json:"path"`          // "pool/…", relative to the mirror's base; with URL, a name alone
 	URL          string   `json:"url,omitempty"` // where the file is, if it is not of the archive: http, https or file
-	Size         int64    `json:"size"`         // bytes
-	SHA256       string   `json:"sha256"`       // lower-case hexadecimal
-	Roles        []Role   `json:"roles"`        // at least one, sorted
-	For          []string `json:"for"`          // architectures the entry serves: at least one, sorted
+	Size         int64    `json:"size"`          // bytes
+	SHA256       string   `json:"sha256"`        // lower-case hexadecimal
+	Roles        []Role   `json:"roles"`         // at least one, sorted
+	For          []string `json:"for"`           // architectures the entry serves: at least one, sorted
 }
 
 // Serves reports whether the entry belongs to the seed of an architecture in any of the roles,

@@ -31,7 +31,7 @@ const (
 // Source is what was read of a source of Nix.
 type Source struct {
 	Version *version.Version
-	Ending  string // of an archive's name, by what it is: ".tar", ".tar.gz", ".tar.xz"; "" for a directory
+	Ending  string            // of an archive's name, by what it is: ".tar", ".tar.gz", ".tar.xz"; "" for a directory
 	Files   map[string][]byte // those that were asked for and are there, by their paths in the source
 }
 
