@@ -35,7 +35,6 @@ top=${PWD%/source}
 export CXXFLAGS="-O$optimization -ffile-prefix-map=$top=. -ffile-prefix-map=$toolchain=/toolchain"
 export CFLAGS=$CXXFLAGS
 
-# shellcheck disable=SC2086 # a list
 meson setup ../build \
 	--prefix="$out" --libdir=lib --libexecdir=libexec \
 	--localstatedir="${state%/nix}" --sysconfdir="${conf%/nix}" \
