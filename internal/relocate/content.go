@@ -189,6 +189,9 @@ func (c *content) rewriteWide(from, to int) {
 		if !ok || run.at >= to {
 			continue
 		}
+		if at = max(run.end(), p+8); run.n < minDir {
+			continue
+		}
 		c.letters = run.narrow(c.letters[:0], c.buf)
 		n := 0 // letters that begin before to
 		for n < run.n && run.at+n*run.stride < to {
@@ -206,7 +209,6 @@ func (c *content) rewriteWide(from, to int) {
 				c.dirty = append(c.dirty, span{place, place + h.n*run.stride})
 			})
 		})
-		at = max(run.end(), p+8)
 	}
 }
 

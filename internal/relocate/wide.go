@@ -36,8 +36,10 @@ func wideAt(x uint64) (stride, phase int) {
 	return 0, 0
 }
 
-// odd are the bytes at odd places of eight.
-const odd = 0xff00ff00ff00ff00
+const (
+	odd   = 0xff00ff00ff00ff00 // the bytes at odd places of eight
+	highs = 0x8080808080808080
+)
 
 // nextWide returns the first stretch that has letters at or behind from. It begins no earlier than first,
 // and ends no later than b.
@@ -56,7 +58,7 @@ func wideRunAt(b []byte, first, p int) (wideRun, bool) {
 		return wideRun{}, false
 	}
 	x := binary.LittleEndian.Uint64(b[p:])
-	if x == 0 || x&odd != 0 && x&^odd != 0 {
+	if x == 0 || x&highs != 0 || x&odd != 0 && x&^odd != 0 {
 		return wideRun{}, false // every second byte has to be zero, and the others not
 	}
 	stride, phase := wideAt(x)
