@@ -180,7 +180,7 @@ for top in sys.argv[2].split(":"):
             if os.path.isfile(path) and not os.path.islink(path):
                 files.append(open(path, "rb").read())
 least = 1e9
-for _ in range(3):
+for _ in range(3 if len(texts) < 100 else 1):
     begin = time.process_time()
     for data in files:
         for old in texts:
