@@ -25,14 +25,10 @@ func TestRelocationOnly(t *testing.T) {
 	testRelocation(t, p)
 }
 
-// elsewhere is a map from a prefix to one that there is not, of the same length, for all paths of its store and so
-// many more.
-func elsewhere(t *testing.T, p *place, more int) *relocate.Map {
+// elsewhere is a map from a prefix to one that there is not, of the same length, for n paths: those that are given,
+// by their last elements, and others.
+func elsewhere(t *testing.T, p *place, names []string, n int) *relocate.Map {
 	t.Helper()
-	entries, err := os.ReadDir(p.store)
-	if err != nil {
-		t.Fatal(err)
-	}
 	root := p.root()
 	r := rand.New(rand.NewPCG(1, 2))
 	letters := func(n int, from string) string {
@@ -48,15 +44,10 @@ func elsewhere(t *testing.T, p *place, more int) *relocate.Map {
 		Dirs: []relocate.Dir{{From: root + "/var", To: other + "/var"}, {From: root + "/etc", To: other + "/etc"}},
 	}
 	hash := func() string { return letters(32, "0123456789abcdfghijklmnpqrsvwxyz") }
-	for _, e := range entries {
-		name := e.Name()
-		if len(name) > 33 && name[32] == '-' && !strings.HasSuffix(name, ".lock") && !strings.HasSuffix(name, ".chroot") {
-			if _, ok := o.Paths[name]; !ok {
-				o.Paths[name] = hash() + name[32:]
-			}
-		}
+	for _, name := range names {
+		o.Paths[name] = hash() + name[32:]
 	}
-	for range more {
+	for len(o.Paths) < n {
 		o.Paths[hash()+"-more"] = hash() + "-more"
 	}
 	m, err := relocate.NewMap(o)
@@ -69,13 +60,20 @@ func elsewhere(t *testing.T, p *place, more int) *relocate.Map {
 // testRelocation relocates every machine code file of the toolchain and of the native nix, and takes it back: byte for
 // byte what it was, or refused with a reason. The native nix itself must not be refused.
 func testRelocation(t *testing.T, p *place) {
-	m := elsewhere(t, p, 0)
 	native := p.native(t)
 	closure := p.pathInfos(t, "--recursive", native)
 	entries, err := os.ReadDir(p.store)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var names []string
+	for _, e := range entries {
+		name := e.Name()
+		if len(name) > 33 && name[32] == '-' && !strings.HasSuffix(name, ".lock") && !strings.HasSuffix(name, ".chroot") {
+			names = append(names, name)
+		}
+	}
+	m := elsewhere(t, p, names, 0)
 	same, changed, refused := 0, 0, map[string]int{}
 	for _, e := range entries {
 		dir := filepath.Join(p.store, e.Name())

@@ -132,6 +132,9 @@ func (k *checker) wide(b []byte, _ int64, to int) {
 		if !ok || run.at >= to {
 			continue
 		}
+		if at = max(run.end(), p+8); run.n < minDir {
+			continue
+		}
 		k.narrow = run.narrow(k.narrow[:0], b)
 		n := (to - run.at + run.stride - 1) / run.stride
 		for _, t := range []*texts{&k.from, &k.to} {
@@ -139,7 +142,6 @@ func (k *checker) wide(b []byte, _ int64, to int) {
 			letters.all(k.narrow, 0, min(n, len(k.narrow)))
 		}
 		k.digits(n)
-		at = max(run.end(), p+8)
 	}
 }
 

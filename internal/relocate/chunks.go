@@ -150,7 +150,7 @@ func (t *chunkTable) strongIn(b []byte, start, from, to int, f func(at int, p pi
 // weakAt returns what the eight bytes b begin with may be, of windows that are weak.
 func (t *chunkTable) weakAt(b []byte) []piece {
 	w := load64(b)
-	tail := isBase32[b[0]] && hasByte(w, '-') // the last digits, and the name
+	tail := isTail(w)
 	if !tail && !t.grams.has(w&0xffffffff) {
 		return nil
 	}
@@ -169,9 +169,12 @@ func (t *chunkTable) weakAt(b []byte) []piece {
 	return found
 }
 
+// isTail says whether eight bytes may be the last digits of a hash part, and the name.
+func isTail(w uint64) bool { return isBase32[byte(w)] && hasByte(w, '-') }
+
 // hasByte says whether one of eight bytes is c.
 func hasByte(w uint64, c byte) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	const ones = 0x0101010101010101
 	w ^= ones * uint64(c)
 	return (w-ones)&^w&highs != 0
 }

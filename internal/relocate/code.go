@@ -233,7 +233,9 @@ func (k *code) constants(c *content, from, to int) {
 		end := int(min(int64(to), next-c.base))
 		k.spots = c.places.threes(k.spots[:0], int((origin-c.base)&15), at, min(end, len(c.buf)-15))
 		for _, i := range k.spots {
-			k.constant(c, i)
+			if w := load64(c.buf[i:]); k.t.grams.has(w&0xffffffff) || isTail(w) {
+				k.constant(c, i)
+			}
 		}
 		at = end
 	}

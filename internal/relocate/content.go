@@ -1,6 +1,7 @@
 package relocate
 
 import (
+	"bytes"
 	"cmp"
 	"io"
 	"path"
@@ -24,6 +25,7 @@ type content struct {
 	note  func(Finding)
 	tally *tally
 	code  *code // for machine code; may be nil
+	names names // of sections, to be found; may be nil
 	texts bool  // look for base64 as well
 
 	places places // what of buf has to be looked at
@@ -169,11 +171,34 @@ func (c *content) rewrite(from, to int) {
 			}
 		}
 	})
+	if c.names != nil {
+		c.findNames(from, to)
+	}
 	if !c.texts {
 		return
 	}
 	for _, s := range c.places.base64 {
 		c.findBase64(max(s.from, from), min(s.to, to))
+	}
+}
+
+// findNames looks for names of sections.
+func (c *content) findNames(from, to int) {
+	if c.m.leads == nil {
+		for at := from; at < to; at++ {
+			i := bytes.IndexByte(c.buf[at:to], sectionPair[0])
+			if i < 0 {
+				return
+			}
+			at += i
+			c.names.look(c.base+int64(at), c.buf[at:])
+		}
+		return
+	}
+	for _, at := range between(c.places.pairs, from, to) {
+		if c.buf[at] == sectionPair[0] {
+			c.names.look(c.base+int64(at), c.buf[at:])
+		}
 	}
 }
 
@@ -187,6 +212,9 @@ func (c *content) rewriteWide(from, to int) {
 		}
 		run, ok := wideRunAt(c.buf, from, p)
 		if !ok || run.at >= to {
+			continue
+		}
+		if at = max(run.end(), p+8); run.n < minDir {
 			continue
 		}
 		c.letters = run.narrow(c.letters[:0], c.buf)
@@ -206,7 +234,6 @@ func (c *content) rewriteWide(from, to int) {
 				c.dirty = append(c.dirty, span{place, place + h.n*run.stride})
 			})
 		})
-		at = max(run.end(), p+8)
 	}
 }
 

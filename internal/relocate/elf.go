@@ -1,10 +1,10 @@
 package relocate
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,22 +12,41 @@ import (
 // maxSections is how large a table of sections may be.
 const maxSections = 1 << 20
 
-// elfWatch looks for sections of an ELF file, as it goes by: the table is at its end, the names before it.
+// sectionNames are the names of sections that matter. All of them begin with the pair of bytes by which they are found.
+var (
+	sectionNames = map[string]Hazard{".gnu_debuglink\x00": DebugLink, ".gnu.lto_": Compressed}
+	sectionPair  = [2]byte{'.', 'g'}
+)
+
+// names are where in a file such names are, found by the one who reads its contents: only a table behind them says
+// whether they are names of sections.
+type names map[int64]Hazard
+
+// maxNames is how many names are followed: an ELF file has one of each, and texts that are the same are few.
+const maxNames = 1000
+
+// look notes a name that b begins with.
+func (n names) look(at int64, b []byte) {
+	if len(n) >= maxNames {
+		return
+	}
+	for name, hazard := range sectionNames {
+		if hasPrefix(b, name) {
+			n[at] = hazard
+		}
+	}
+}
+
+// elfWatch reads the table of sections of an ELF file, as it goes by: it is at its end, the names before it.
 type elfWatch struct {
+	names names
+	base  int64 // of the ELF file, in the file that names are of
 	off   int64
 	head  []byte
 	table []byte
 	start int64 // of the table
 	size  int64
-	names map[int64]Hazard // where in the file the names of hazardous sections are
-	tail  []byte
 }
-
-// sectionNames are the names of sections that matter, and what all of them begin with.
-var (
-	sectionNames = map[string]Hazard{".gnu_debuglink\x00": DebugLink, ".gnu.lto_": Compressed}
-	sectionStart = []byte(".gnu")
-)
 
 func (w *elfWatch) Write(p []byte) (int, error) {
 	if len(w.head) < 64 {
@@ -39,7 +58,6 @@ func (w *elfWatch) Write(p []byte) (int, error) {
 	if from, to := max(w.start, w.off), min(w.start+w.size, w.off+int64(len(p))); from < to {
 		w.table = append(w.table, p[from-w.off:to-w.off]...)
 	}
-	w.find(p)
 	w.off += int64(len(p))
 	return len(p), nil
 }
@@ -63,40 +81,6 @@ func (w *elfWatch) header() {
 	}
 	if w.start < 64 || w.size > maxSections {
 		w.start, w.size = 0, 0
-	}
-}
-
-// find notes where names are.
-func (w *elfWatch) find(p []byte) {
-	const longest = 16
-	edge := append(w.tail, p[:min(len(p), longest)]...)
-	w.findIn(edge, w.off-int64(len(w.tail)))
-	w.findIn(p, w.off)
-	if len(p) >= longest {
-		edge = p
-	}
-	w.tail = append([]byte{}, edge[max(0, len(edge)-longest):]...)
-}
-
-// maxNames is how many names are followed: an ELF file has one of each, and texts that are the same are few.
-const maxNames = 1000
-
-func (w *elfWatch) findIn(b []byte, base int64) {
-	for at := 0; len(w.names) < maxNames; at++ {
-		i := bytes.Index(b[at:], sectionStart)
-		if i < 0 {
-			return
-		}
-		at += i
-		for name, hazard := range sectionNames {
-			if !hasPrefix(b[at:], name) {
-				continue
-			}
-			if w.names == nil {
-				w.names = map[int64]Hazard{}
-			}
-			w.names[base+int64(at)] = hazard
-		}
 	}
 }
 
@@ -124,7 +108,7 @@ func (w *elfWatch) hazards() map[Hazard]string {
 	_, _, names := section(last)
 	for i := 0; size > 0 && (i+1)*size <= len(w.table); i++ {
 		name, flags, _ := section(i)
-		if h, ok := w.names[int64(names)+int64(name)]; ok {
+		if h, ok := w.names[w.base+int64(names)+int64(name)]; ok {
 			found[h] = map[Hazard]string{DebugLink: ".gnu_debuglink", Compressed: ".gnu.lto_*"}[h]
 		}
 		if elf.SectionFlag(flags)&elf.SHF_COMPRESSED != 0 {
@@ -136,15 +120,19 @@ func (w *elfWatch) hazards() map[Hazard]string {
 
 // arWatch does the same for the members of an archive.
 type arWatch struct {
-	skip   int64 // bytes that are no header and of no ELF file
-	head   []byte
-	member *elfWatch
-	left   int64 // of member, with what fills it up
-	found  map[Hazard]string
+	names   names
+	read    func() int64 // how far names were looked for
+	off     int64
+	skip    int64 // bytes that are no header and of no ELF file
+	head    []byte
+	member  *elfWatch
+	left    int64       // of member, with what fills it up
+	waiting []*elfWatch // members whose names are not known yet
+	found   map[Hazard]string
 }
 
-func newArWatch() *arWatch {
-	return &arWatch{skip: int64(len("!<arch>\n")), found: map[Hazard]string{}}
+func newArWatch(n names, read func() int64) *arWatch {
+	return &arWatch{names: n, read: read, skip: int64(len("!<arch>\n")), found: map[Hazard]string{}}
 }
 
 func (w *arWatch) Write(p []byte) (int, error) {
@@ -154,17 +142,20 @@ func (w *arWatch) Write(p []byte) (int, error) {
 		case w.skip > 0:
 			k := min(w.skip, int64(len(p)))
 			w.skip -= k
+			w.off += k
 			p = p[k:]
 		case w.member != nil:
 			k := min(w.left, int64(len(p)))
 			_, _ = w.member.Write(p[:k])
 			w.left -= k
+			w.off += k
 			p = p[k:]
 			w.end()
 		default:
 			const header = 60
 			k := min(header-len(w.head), len(p))
 			w.head = append(w.head, p[:k]...)
+			w.off += int64(k)
 			p = p[k:]
 			if len(w.head) == header {
 				w.begin()
@@ -182,7 +173,7 @@ func (w *arWatch) begin() {
 		w.skip = 1 << 62 // not an archive any more
 		return
 	}
-	w.member, w.left = &elfWatch{}, size+size&1
+	w.member, w.left = &elfWatch{names: w.names, base: w.off}, size+size&1
 	w.end()
 }
 
@@ -191,9 +182,27 @@ func (w *arWatch) end() {
 		return
 	}
 	if hasPrefix(w.member.head, "\x7fELF") {
-		maps.Copy(w.found, w.member.hazards())
+		w.waiting = append(w.waiting, w.member)
 	}
 	w.member = nil
+	w.judge(w.read())
 }
 
-func (w *arWatch) hazards() map[Hazard]string { return w.found }
+// judge looks at members that end before a place, and forgets their names.
+func (w *arWatch) judge(to int64) {
+	n := 0
+	for ; n < len(w.waiting) && w.waiting[n].base+w.waiting[n].off <= to; n++ {
+		maps.Copy(w.found, w.waiting[n].hazards())
+	}
+	if n == 0 {
+		return
+	}
+	last := w.waiting[n-1]
+	maps.DeleteFunc(w.names, func(at int64, _ Hazard) bool { return at < last.base+last.off })
+	w.waiting = slices.Delete(w.waiting, 0, n)
+}
+
+func (w *arWatch) hazards() map[Hazard]string {
+	w.judge(1 << 62)
+	return w.found
+}

@@ -36,9 +36,11 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 	}
 	switch {
 	case s.elf:
-		sections = &elfWatch{}
+		c.names = names{}
+		sections = &elfWatch{names: c.names}
 	case s.archive:
-		sections = newArWatch()
+		c.names = names{}
+		sections = newArWatch(c.names, func() int64 { return c.plain })
 	}
 	if sections != nil {
 		writers = append(writers, sections)

@@ -139,10 +139,10 @@ var escapes = [][2]byte{{'\\', '/'}, {'%', '2'}}
 
 // find prepares the search for directories.
 func (m *Map) find() {
-	if m.leads = leads(sources(m.dirs)); len(m.leads)+len(escapes) > maxPairs {
+	if m.leads = leads(sources(m.dirs)); len(m.leads)+len(escapes)+1 > maxPairs {
 		m.leads = nil
 	}
-	m.kinds = newKinds(append(pairsOf(m.leads), escapes...))
+	m.kinds = newKinds(append(append(pairsOf(m.leads), escapes...), sectionPair))
 }
 
 func sources(dirs []dir) (list []string) {

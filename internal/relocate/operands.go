@@ -225,6 +225,9 @@ func rest(b []byte, at int, text string) (where int, ok bool) {
 // cutDirectory refuses a directory that begins within an operand of eight bytes and goes on in another one.
 func (k *code) cutDirectory(c *content, at int) {
 	const reach = 48
+	if !hasByte(load64(c.buf[at:]), '/') {
+		return
+	}
 	for _, d := range c.m.dirs {
 		for n := 1; n < window; n++ {
 			if d.from == d.to || !hasSuffix(c.buf[at:at+window], d.from[:n]) {

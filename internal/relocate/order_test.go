@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -108,5 +109,25 @@ func TestMalformed(t *testing.T) {
 		if err := relocated(data); err == nil {
 			t.Errorf("%s: taken", name)
 		}
+	}
+}
+
+// TestPipe: a file that cannot seek is read as a stream.
+func TestPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := pack(t, tree{fromA: "see " + fromB})
+	go func() {
+		_, _ = w.Write(data)
+		_ = w.Close()
+	}()
+	var out bytes.Buffer
+	if _, err := relocate.Relocate(&out, r, relocate.Options{Map: mapping(t)}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tree{toA: "see " + toB}, unpack(t, out.Bytes())); diff != "" {
+		t.Error(diff)
 	}
 }

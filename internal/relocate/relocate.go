@@ -35,8 +35,8 @@ type Options struct {
 	Spill func() (Spill, error)
 }
 
-// Relocate reads a NAR from r and writes it, relocated, to w. If r is an [io.ReadSeeker], names are read first, so that
-// every order of entries can be had; otherwise some need an [OrderError].
+// Relocate reads a NAR from r and writes it, relocated, to w. If r is an [io.ReadSeeker], and can seek, names are read
+// first, so that every order of entries can be had; otherwise some need an [OrderError].
 //
 // The report is returned with every error too, as far as it goes. What cannot be relocated gives a [RefusedError].
 // What was written counts only if there is no error.
@@ -112,7 +112,7 @@ func (e *engine) run(w io.Writer, r io.Reader) error {
 func (e *engine) outline(s io.ReadSeeker) error {
 	start, err := s.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return err
+		return nil // it is a pipe
 	}
 	if e.all, err = outline(e.o.Map, s); err != nil {
 		return err

@@ -94,7 +94,7 @@ func (c *content) findBase64(from, to int) {
 			end, line = end+n, 0
 		}
 		c.letters = digits
-		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded && likely(digits) {
+		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded {
 			c.decode(digits, start)
 		}
 		next := end - ahead/2 // there may be more
@@ -107,23 +107,30 @@ func (c *content) findBase64(from, to int) {
 	}
 }
 
+// row is how many times four digits in a row encode text, at least, where a hash part is encoded.
+const row = 9
+
 // hopeful says whether a row of digits may be what [likely] looks for, without looking at most of them: of nine that are
 // four apart, one is a ninth one.
 func hopeful(digits []byte) bool {
 	if len(digits) < minBase64 {
 		return false
 	}
-	const row, apart = 9, 4
+	const apart = 4
+	text := func(i int) bool {
+		return i >= 0 && i+2 < len(digits) &&
+			isText(base64Value[digits[i]], base64Value[digits[i+1]], base64Value[digits[i+2]])
+	}
 	for phase := range apart {
 		for i := phase; i < len(digits); i += row * apart {
-			if !isUpper[digits[i]] {
+			if !text(i) {
 				continue
 			}
 			n := 1
-			for j := i - apart; j >= 0 && n < row && isUpper[digits[j]]; j -= apart {
+			for j := i - apart; n < row && text(j); j -= apart {
 				n++
 			}
-			for j := i + apart; j < len(digits) && n < row && isUpper[digits[j]]; j += apart {
+			for j := i + apart; n < row && text(j); j += apart {
 				n++
 			}
 			if n >= row {
@@ -134,14 +141,11 @@ func hopeful(digits []byte) bool {
 	return false
 }
 
-// isUpper says which digits of base64 have the upper six bits of a letter, or of zero.
-var isUpper = func() (t [256]bool) {
-	for c := range t {
-		v := base64Value[c]
-		t[c] = isBase64[c] && (v == 0 || v >= ' '>>2 && v <= 0x7f>>2)
-	}
-	return t
-}()
+// isText says whether the first three of four digits encode letters or zeros: what the fourth one adds is the end of
+// the third letter.
+func isText(a, b, c byte) bool {
+	return (a == 0 || a >= ' '>>2 && a <= 0x7f>>2) && b&8 == 0 && c&2 == 0
+}
 
 // lineEnd returns the length of a line break within base64.
 func lineEnd(b []byte) int {
@@ -153,28 +157,26 @@ func lineEnd(b []byte) int {
 	return 0
 }
 
-// likely says whether digits encode text: each fourth one has the upper six bits of a byte, which is a letter or,
-// with zeros in between, zero. A hash part alone has nine such digits in a row.
-func likely(digits []byte) bool {
-	const enough = 9
-	var row [4]int
-	for i, v := range digits {
-		if v != 0 && (v < ' '>>2 || v > 0x7f>>2) { // as isUpper
-			row[i&3] = 0
+// likely says at which of four phases digits encode text. A hash part alone has nine times four such digits in a row.
+func likely(digits []byte) (phases [4]bool) {
+	var rows [4]int
+	for i := 0; i+2 < len(digits); i++ {
+		if !isText(digits[i], digits[i+1], digits[i+2]) {
+			rows[i&3] = 0
 			continue
 		}
-		if row[i&3]++; row[i&3] == enough {
-			return true
+		if rows[i&3]++; rows[i&3] == row {
+			phases[i&3] = true
 		}
 	}
-	return false
+	return phases
 }
 
-// decode looks at digits that begin at any of four phases.
+// decode looks at digits, from any of four phases on.
 func (c *content) decode(digits []byte, at int) {
-	for phase := range 4 {
-		if phase >= len(digits) {
-			return
+	for phase, ok := range likely(digits) {
+		if !ok {
+			continue
 		}
 		d := digits[phase:]
 		text := make([]byte, 0, len(d)*3/4+3)

@@ -12,32 +12,36 @@ type wideRun struct {
 	stride int // bytes from one letter to the next
 }
 
-// wideAt says whether the eight bytes x are part of such a text, with which stride, and where in x a letter is.
-// Any eight bytes within one show it; so it is enough to look at every eighth place.
+// wideAt says whether the eight bytes x, none above 0x7f, are part of such a text, with which stride, and where in x a
+// letter is. Any eight bytes within one show it; so it is enough to look at every eighth place.
 func wideAt(x uint64) (stride, phase int) {
-	var set [8]bool
-	for i := range set {
-		c := byte(x >> (8 * i))
-		if c >= 0x80 {
-			return 0, 0
-		}
-		set[i] = c != 0
-	}
-	for phase := range 2 {
-		if set[phase] && set[phase+2] && set[phase+4] && set[phase+6] {
-			return 2, phase
-		}
-	}
-	for phase := range 4 {
-		if set[phase] && set[phase+4] && !set[(phase+2)%4] && !set[(phase+2)%4+4] {
-			return 4, phase
-		}
-	}
-	return 0, 0
+	set := (x + 0x7f7f7f7f7f7f7f7f) & highs >> 7 // one for each byte that is not zero
+	w := wideSets[set*0x0102040810204080>>56]
+	return int(w >> 4), int(w & 15)
 }
 
-// odd are the bytes at odd places of eight.
-const odd = 0xff00ff00ff00ff00
+// wideSets has stride and phase, four bits each, by which of eight bytes are not zero.
+var wideSets = func() (t [256]uint8) {
+	for set := range t {
+		has := func(i int) bool { return set>>i&1 != 0 }
+		for phase := 3; phase >= 0; phase-- {
+			if other := (phase + 2) % 4; has(phase) && has(phase+4) && !has(other) && !has(other+4) {
+				t[set] = uint8(4<<4 | phase)
+			}
+		}
+		for phase := 1; phase >= 0; phase-- {
+			if has(phase) && has(phase+2) && has(phase+4) && has(phase+6) {
+				t[set] = uint8(2<<4 | phase)
+			}
+		}
+	}
+	return t
+}()
+
+const (
+	odd   = 0xff00ff00ff00ff00 // the bytes at odd places of eight
+	highs = 0x8080808080808080
+)
 
 // nextWide returns the first stretch that has letters at or behind from. It begins no earlier than first,
 // and ends no later than b.
@@ -56,7 +60,7 @@ func wideRunAt(b []byte, first, p int) (wideRun, bool) {
 		return wideRun{}, false
 	}
 	x := binary.LittleEndian.Uint64(b[p:])
-	if x == 0 || x&odd != 0 && x&^odd != 0 {
+	if x == 0 || x&highs != 0 || x&odd != 0 && x&^odd != 0 {
 		return wideRun{}, false // every second byte has to be zero, and the others not
 	}
 	stride, phase := wideAt(x)

@@ -1,0 +1,33 @@
+package relocate
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/cpu"
+)
+
+// TestMarksOfEachKind: a machine that can do the better one does the other one as well.
+func TestMarksOfEachKind(t *testing.T) {
+	if !cpu.X86.HasAVX512BW || !cpu.X86.HasAVX2 {
+		t.Skip("there are not both")
+	}
+	k := newKinds([][2]byte{{'\\', '/'}, {0, 0xff}, {'p', 't'}})
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 2000 {
+		b := make([]byte, 8*block+1)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+			if r.IntN(2) == 0 {
+				b[i] = []byte("\\/pt\x00\xff a9z0")[r.IntN(11)]
+			}
+		}
+		one, two := make([]marks, 8), make([]marks, 8)
+		markAVX2(&one[0], &b[0], 8, k)
+		markAVX512(&two[0], &b[0], 8, k)
+		if !slices.Equal(one, two) {
+			t.Fatalf("%q: %x and %x", b, one, two)
+		}
+	}
+}
