@@ -33,7 +33,10 @@ type relocating struct {
 	key         signingKey
 	cache       string // the cache's directory
 
+	source string // the store path of a source that is in the cache, there
+
 	mu    sync.Mutex
+	asked map[string]bool                                                // what the server was asked for
 	crime func(w http.ResponseWriter, r *http.Request, file string) bool // what the server does to an archive
 }
 
@@ -52,7 +55,7 @@ func testRelocating(t *testing.T, p *place) {
 	r := &relocating{
 		here:  diverted(t, p.w, home, "/opt/store"),
 		there: diverted(t, p.w, home, "/nix/store", "--allow-default-store"),
-		set:   p.writeSet(t), cache: filepath.Join(p.scratch(t), "cache"),
+		set:   p.writeSet(t), cache: filepath.Join(p.scratch(t), "cache"), asked: map[string]bool{},
 	}
 	r.fill(t)
 	server := httptest.NewServer(http.HandlerFunc(r.serve))
@@ -176,6 +179,7 @@ func (r *relocating) fill(t *testing.T) {
 		argv = append(argv, file)
 	}
 	paths := strings.Fields(r.there.runtime(t, "nix-store", argv...).must(t))
+	r.source = paths[hello]
 	built := strings.Fields(r.there.runtime(t, "nix", "build", "--no-link", "--print-out-paths", "-f", r.set, "all", "data", "spares").must(t))
 	// What is built with is not in the closure of all of it.
 	tools := strings.Fields(r.there.runtime(t, "nix", "build", "--no-link", "--print-out-paths", "-f", filepath.Join(r.set, "packages"), "toolchain", "compiler").must(t))
@@ -184,7 +188,7 @@ func (r *relocating) fill(t *testing.T) {
 	r.there.shell(t, "umask 077; "+nix+" key generate-secret --key-name cache-of-nix-store-1 >"+r.key.secret).must(t)
 	r.key.public = strings.TrimSpace(r.there.shell(t, nix+" key convert-secret-to-public <"+r.key.secret).must(t))
 	to := "file://" + r.cache + "?compression=zstd&secret-key=" + r.key.secret
-	r.there.runtime(t, "nix", append([]string{"copy", "--to", to, paths[hello]}, append(built, tools...)...)...).must(t)
+	r.there.runtime(t, "nix", append([]string{"copy", "--to", to, r.source}, append(built, tools...)...)...).must(t)
 	infos, err := filepath.Glob(filepath.Join(r.cache, "*.narinfo"))
 	if err != nil || len(infos) < 40 {
 		t.Fatalf("only %d paths are in the cache: %v", len(infos), err)
@@ -196,6 +200,7 @@ func (r *relocating) fill(t *testing.T) {
 func (r *relocating) serve(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	crime := r.crime
+	r.asked[req.URL.Path] = true
 	r.mu.Unlock()
 	file := filepath.Join(r.cache, filepath.FromSlash(path.Clean("/"+req.URL.Path)))
 	if crime != nil && strings.HasPrefix(req.URL.Path, "/nar/") && crime(w, req, file) {
@@ -259,6 +264,9 @@ func (r *relocating) everything(t *testing.T, url string) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in what the programs say:\n%s", want, text)
 		}
+	}
+	if name, _, _ := strings.Cut(filepath.Base(r.source), "-"); len(b.Sources) > 0 && !r.asked["/"+name+".narinfo"] {
+		t.Errorf("Nix has not asked the cache for the source %s", r.source)
 	}
 	if _, err := os.Lstat("/nix/store"); err == nil {
 		t.Log("/nix/store is there on this machine; sandboxes do not show it")

@@ -178,6 +178,30 @@ func TestVanishes(t *testing.T) {
 	}
 }
 
+// TestHiccup has each file of the cache fail once: that is no reason to build anything.
+func TestHiccup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lib, app := w.chain(nix.XZ)
+	r := w.run(plenty)
+	failed := map[string]bool{}
+	w.answer = func(rw http.ResponseWriter, r *http.Request) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if failed[r.URL.Path] {
+			return false
+		}
+		failed[r.URL.Path] = true
+		rw.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	r.take(t, app)
+	r.take(t, lib)
+	if len(failed) != 4 {
+		t.Errorf("failed once: %v", failed)
+	}
+}
+
 // archives answers for archives alone.
 func archives(f func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
