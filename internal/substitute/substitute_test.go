@@ -275,15 +275,10 @@ func TestBeside(t *testing.T) {
 	w := newWorld(t)
 	w.options.Beside = []drv.Move{{From: "/opt/var/nix", To: "/nix/var/nix"}}
 	tree := storetest.Tree{"file": "the state is in /nix/var/nix\n"}
-	files, err := drv.OpenFiles(w.Files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = files
 	source := w.Derive(cachetest.Recipe{Name: "source"})
 	w.Publish(cachetest.Object{Made: source, Compression: nix.NoCompression, Tree: tree})
 	named := w.Derive(cachetest.Recipe{Name: "named", Alone: true, Env: []drv.Variable{{Name: "state", Value: "/opt/var/nix"}}})
-	files, err = drv.OpenFiles(w.Files)
+	files, err := drv.OpenFiles(w.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
