@@ -72,6 +72,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("shared", func(t *testing.T) { testShared(t, first) })
 	t.Run("cache", func(t *testing.T) { testCache(t, first, home) })
 	t.Run("destdir", func(t *testing.T) { testDestdir(t, first) })
+	t.Run("relocating", func(t *testing.T) { testRelocating(t, first) })
 	t.Run("end", func(t *testing.T) { testUninstall(t, first, before) })
 	needs(t, home)
 	second := &place{

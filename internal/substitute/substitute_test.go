@@ -178,6 +178,30 @@ func TestVanishes(t *testing.T) {
 	}
 }
 
+// TestHiccup has each file of the cache fail once: that is no reason to build anything.
+func TestHiccup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lib, app := w.chain(nix.XZ)
+	r := w.run(plenty)
+	failed := map[string]bool{}
+	w.answer = func(rw http.ResponseWriter, r *http.Request) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if failed[r.URL.Path] {
+			return false
+		}
+		failed[r.URL.Path] = true
+		rw.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	r.take(t, app)
+	r.take(t, lib)
+	if len(failed) != 4 {
+		t.Errorf("failed once: %v", failed)
+	}
+}
+
 // archives answers for archives alone.
 func archives(f func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
@@ -251,15 +275,10 @@ func TestBeside(t *testing.T) {
 	w := newWorld(t)
 	w.options.Beside = []drv.Move{{From: "/opt/var/nix", To: "/nix/var/nix"}}
 	tree := storetest.Tree{"file": "the state is in /nix/var/nix\n"}
-	files, err := drv.OpenFiles(w.Files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = files
 	source := w.Derive(cachetest.Recipe{Name: "source"})
 	w.Publish(cachetest.Object{Made: source, Compression: nix.NoCompression, Tree: tree})
 	named := w.Derive(cachetest.Recipe{Name: "named", Alone: true, Env: []drv.Variable{{Name: "state", Value: "/opt/var/nix"}}})
-	files, err = drv.OpenFiles(w.Files)
+	files, err := drv.OpenFiles(w.Files)
 	if err != nil {
 		t.Fatal(err)
 	}

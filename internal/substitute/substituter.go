@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -205,6 +206,24 @@ func (o *origin) references(info *nix.NARInfo) ([]string, error) {
 	return slices.Compact(refs), nil
 }
 
+// fetch writes the archive of a path to a file, and goes back to its beginning.
+func (s *Substituter) fetch(ctx context.Context, to *os.File, info *nix.NARInfo) error {
+	err := patiently(ctx, func() error {
+		if _, err := to.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if err := to.Truncate(0); err != nil {
+			return err
+		}
+		return s.Upstream.nar(ctx, to, info)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = to.Seek(0, io.SeekStart)
+	return err
+}
+
 // make fetches a path from the other cache, checks it, and relocates it.
 func (s *Substituter) make(ctx context.Context, o *origin) (_ *entry, err error) {
 	info, text, err := s.Upstream.info(ctx, o.from)
@@ -224,10 +243,7 @@ func (s *Substituter) make(ctx context.Context, o *origin) (_ *entry, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	if err := s.Upstream.nar(ctx, source, info); err != nil {
-		return nil, err
-	}
-	if _, err := source.Seek(0, io.SeekStart); err != nil {
+	if err := s.fetch(ctx, source, info); err != nil {
 		return nil, err
 	}
 	archive, err := s.Cache.begin(o.hash())

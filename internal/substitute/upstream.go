@@ -167,6 +167,9 @@ func (u *Upstream) signer(info *nix.NARInfo) string {
 // nobody signs it.
 func (u *Upstream) nar(ctx context.Context, w io.Writer, info *nix.NARInfo) error {
 	file, err := u.open(ctx, info.URL)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("its archive %q is not there", info.URL)
+	}
 	if err != nil {
 		return err
 	}
@@ -188,17 +191,40 @@ func (u *Upstream) nar(ctx context.Context, w io.Writer, info *nix.NARInfo) erro
 }
 
 // text reads a small file.
-func (u *Upstream) text(ctx context.Context, name string) ([]byte, error) {
-	file, err := u.open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxText+1))
-	if err == nil && len(text) > maxText {
-		err = fmt.Errorf("%q: has more than %d bytes", name, maxText)
-	}
+func (u *Upstream) text(ctx context.Context, name string) (text []byte, err error) {
+	err = patiently(ctx, func() error {
+		file, err := u.open(ctx, name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		text, err = io.ReadAll(io.LimitReader(file, maxText+1))
+		if err == nil && len(text) > maxText {
+			err = proof("%q: has more than %d bytes", name, maxText)
+		}
+		return err
+	})
 	return text, err
+}
+
+// attempts is how often something is asked for, if asking again may help: what is not had is built, which takes longer.
+const attempts = 3
+
+// patiently does something again after a pause, unless it ended well, or would end in the same way.
+func patiently(ctx context.Context, do func() error) (err error) {
+	for n := range attempts {
+		if n > 0 {
+			select {
+			case <-time.After(time.Duration(n) * 300 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if err = do(); err == nil || final(err) || errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // open opens a file of the cache, by a name that comes from there.

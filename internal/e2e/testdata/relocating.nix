@@ -152,9 +152,15 @@ let
     for program in $programs; do ln -s $program $out/; done
     ln -s $last $hello $out/
   '';
+  # For what goes wrong.
+  spare = n: make "spare-${toString n}" { } ''
+    mkdir $out
+    echo $out ${toString n} >$out/file
+  '';
 in
 {
   inherit all data;
+  spares = builtins.genList spare 8;
 
   check = make "check" { inherit programs last hello all loader; } ''
     [ ! -e ${if builtins.storeDir == "/nix/store" then "/none" else "/nix"} ]
