@@ -29,9 +29,9 @@ func testJobsets(t *testing.T, p *place) {
 		}
 	}
 	// By default it is the package set of the prefix; as an argument, any.
-	for _, args := range [][]string{nil, {"--arg", "packages", p.packages()}} {
+	for _, args := range []string{"{ }", "{ packages = " + p.packages() + "; }"} {
 		var jobs map[string]map[string]string
-		evaluate(&jobs, append([]string{"-f", "hydra/release.nix", "--apply", "jobs: builtins.mapAttrs (_: set: builtins.mapAttrs (_: job: job.drvPath) set) jobs"}, args...)...)
+		evaluate(&jobs, "--expr", "builtins.mapAttrs (_: set: builtins.mapAttrs (_: job: job.drvPath) set) (import ./hydra/release.nix "+args+")")
 		set := jobs["x86_64-linux"]
 		var names []string
 		for name, drv := range set {

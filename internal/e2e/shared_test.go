@@ -130,7 +130,7 @@ func (s *shared) reader(t *testing.T) {
 		"path-info":  {[]string{"nix", "path-info", "--json", native}, `"narHash"`},
 		"all":        {[]string{"nix", "path-info", "--all"}, native},
 		"why":        {[]string{"nix", "why-depends", native, s.p.output(t, "toolchain", "busybox")}, "busybox"},
-		"cat":        {[]string{"nix", "store", "cat", filepath.Join(native, "etc/profile.d/nix.sh")}, "nix"},
+		"cat":        {[]string{"nix", "store", "cat", s.made}, "shared-with-log"},
 		"log":        {[]string{"nix", "log", s.made}, "said while it was built"},
 		"contents":   {[]string{"nix", "store", "ls", native}, "bin"},
 		"verify":     {[]string{"nix", "store", "verify", "--no-trust", native}, ""},
