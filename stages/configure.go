@@ -72,7 +72,11 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 	}
 	if _, grouped := r.readers(); grouped {
 		// It comes before the file that makes everybody else a reader.
-		files = append(files, shellenv.File{Path: l.WriterConf(), Content: nixconf.RenderWriter(), Mode: 0o600})
+		writer, err := nixconf.RenderWriter(l)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, shellenv.File{Path: l.WriterConf(), Content: writer, Mode: 0o600})
 	}
 	files = append(files,
 		shellenv.File{Path: l.NixConf(), Content: conf, Mode: 0o644},

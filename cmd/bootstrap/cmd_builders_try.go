@@ -54,6 +54,9 @@ func testBuilders(ctx context.Context, m machine, f *prefixFlags, names []string
 	if err != nil {
 		return err
 	}
+	if err := o.layout.MayWrite(); err != nil {
+		return err
+	}
 	all, err := builders.Load(o.layout)
 	if err != nil {
 		return err

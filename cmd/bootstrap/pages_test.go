@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,12 +21,21 @@ var call = regexp.MustCompile(`(?m)(?:^|[\s"/])bootstrap"?((?: (?:[^\s&|>#\\]+))
 // TestPagesNameFlags looks for each verb and flag that pages for other programs' files call.
 func TestPagesNameFlags(t *testing.T) {
 	calls := 0
-	for _, page := range []string{"CI.md", "VERSIONS.md"} {
-		text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
+	pages := []string{"docs/CI.md", "docs/VERSIONS.md", "docs/CLUSTER.md"}
+	if cmd, _, err := rootCommand(machine{}).Find([]string{"cache"}); err == nil && cmd.Name() == "cache" {
+		pages = append(pages, "templates/ci/workflow.yml") // it pushes to one
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(filepath.Join("..", "..", page))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range codeLines(string(text)) {
+		lines := codeLines(string(text))
+		if filepath.Ext(page) == ".yml" {
+			lines = slices.Collect(strings.Lines(string(text)))
+		}
+		for _, line := range lines {
+			line, _, _ = strings.Cut(line, " # ")
 			for _, m := range call.FindAllStringSubmatch(line, -1) {
 				calls++
 				if err := parses(strings.Fields(m[1])); err != "" {

@@ -127,7 +127,7 @@ func (m Machine) Try(ctx context.Context, n nixcmd.Nix, name string) (string, er
 	out, err := n.Command("nix", "build", "--no-link", "--print-out-paths", "--max-jobs", "0", "--builders", m.line(), "--expr", expression).Output(ctx)
 	var e *run.Error
 	if err != nil && ctx.Err() == nil && errors.As(err, &e) {
-		return "", m.refuse(fmt.Errorf("it does not build: %s", last(e.Tail)), "see the log of the build there, and whether sandboxes work there")
+		return "", m.refuse(fmt.Errorf("it does not build: %s", reason(e.Tail)), "see the log of the build there, and whether sandboxes work there")
 	}
 	if err != nil {
 		return "", err
@@ -149,6 +149,19 @@ func Forget(ctx context.Context, n nixcmd.Nix, path string) error {
 	}
 	_, err := n.Command("nix-store", append([]string{"--delete"}, paths...)...).Output(ctx)
 	return err
+}
+
+// reason returns what Nix says of a build that failed on a machine (2.26, build-remote.cc), or else the
+// last thing that it says.
+func reason(tail []string) string {
+	for _, line := range tail {
+		for _, before := range []string{" failed: error: ", "cannot build on '"} {
+			if _, why, ok := strings.Cut(line, before); ok {
+				return strings.TrimSpace(why)
+			}
+		}
+	}
+	return last(tail)
 }
 
 // last returns the last thing that a program said.

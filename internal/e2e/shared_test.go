@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,9 +39,9 @@ func testShared(t *testing.T, p *place) {
 	t.Run("modes", func(t *testing.T) { s.modes(t) })
 	t.Run("reader", func(t *testing.T) { s.reader(t) })
 	t.Run("reader is told", func(t *testing.T) { s.told(t) })
-	t.Run("reader builds in a store of their own", func(t *testing.T) { s.own(t) })
-	t.Run("stranger", func(t *testing.T) { s.stranger(t) })
+	t.Run("a store of their own", func(t *testing.T) { s.own(t) })
 	t.Run("published", func(t *testing.T) { s.published(t) })
+	t.Run("stranger", func(t *testing.T) { s.stranger(t) })
 	writer.works(t, "shared-after")
 	if status := writer.program("status").must(t); strings.Contains(status, "drift") {
 		t.Errorf("status:\n%s", status)
@@ -60,8 +59,9 @@ func in(gid int) func(*exec.Cmd) {
 
 // shared is a prefix that a group reads.
 type shared struct {
-	p   *place
-	dir string
+	p    *place
+	dir  string
+	made string // a store path that has a log
 }
 
 // as returns a command of somebody else's, with nothing in its environment but a HOME.
@@ -117,6 +117,8 @@ func (s *shared) modes(t *testing.T) {
 func (s *shared) reader(t *testing.T) {
 	native := s.p.native(t)
 	s.p.works(t, "shared-for-readers")
+	s.made = strings.TrimSpace(s.p.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr",
+		strings.Replace(s.p.proof(t, "shared-with-log-"+filepath.Base(s.dir)), `"echo `, `"echo said while it was built; echo `, 1)).must(t))
 	before := s.p.fingerprint(t)
 	for name, tt := range map[string]struct {
 		argv []string
@@ -128,14 +130,15 @@ func (s *shared) reader(t *testing.T) {
 		"path-info":  {[]string{"nix", "path-info", "--json", native}, `"narHash"`},
 		"all":        {[]string{"nix", "path-info", "--all"}, native},
 		"why":        {[]string{"nix", "why-depends", native, s.p.output(t, "toolchain", "busybox")}, "busybox"},
+		"cat":        {[]string{"nix", "store", "cat", s.made}, "shared-with-log"},
+		"log":        {[]string{"nix", "log", s.made}, "said while it was built"},
 		"contents":   {[]string{"nix", "store", "ls", native}, "bin"},
 		"verify":     {[]string{"nix", "store", "verify", "--no-trust", native}, ""},
 		"eval":       {[]string{"nix", "eval", "--raw", "--expr", "builtins.storeDir"}, s.p.store},
 		"derivation": {[]string{"nix", "eval", "--read-only", "--raw", "-f", s.p.packages(), "hello.outPath"}, s.p.store + "/"},
 		"shell":      {[]string{"nix", "shell", native, "--command", "nix", "--version"}, "2.26.3"},
-		"run":        {[]string{"nix", "run", native, "--", "--version"}, "2.26.3"},
-		"profile":    {[]string{"nix-env", "--profile", filepath.Join(s.p.root(), "var/nix/profiles/default"), "--query"}, "nix"},
-		"log":        {[]string{"nix", "config", "show", "store"}, "read-only"},
+		"valid":      {[]string{"nix", "build", "--no-link", native}, ""},
+		"setting":    {[]string{"nix", "config", "show", "store"}, "read-only"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := s.nix(t, readerID, tt.argv[0], tt.argv[1:]...).run(t).want(t, 0)
@@ -166,8 +169,15 @@ func (s *shared) reader(t *testing.T) {
 func (s *shared) told(t *testing.T) {
 	before := s.p.fingerprint(t)
 	for _, args := range [][]string{
-		{"--yes"}, {"status"}, {"gc", "--yes"}, {"repair", "--yes"}, {"verify"}, {"uninstall", "--yes"},
-		{"builders", "add", "ssh-ng://nowhere.invalid", "--yes"}, {"optimise"}, {"borrow", "/nix"},
+		{"--yes"},
+		{"status"},
+		{"gc", "--yes"},
+		{"repair", "--yes"},
+		{"verify"},
+		{"uninstall", "--yes"},
+		{"builders", "add", "ssh-ng://nowhere.invalid", "--yes"},
+		{"optimise"},
+		{"borrow", "/nix"},
 	} {
 		t.Run(args[0], func(t *testing.T) {
 			r := s.as(t, readerID, append([]string{s.p.w.program, "--prefix", s.p.store}, args...)...).run(t)
@@ -180,22 +190,89 @@ func (s *shared) told(t *testing.T) {
 			}
 		})
 	}
-	for name, argv := range map[string][]string{
-		"build":   {"nix", "build", "--impure", "--no-link", "--expr", s.p.proof(t, "not-by-readers")},
-		"add":     {"nix", "store", "add-file", "/etc/passwd"},
-		"collect": {"nix-store", "--gc"},
-		"delete":  {"nix-store", "--delete", s.p.native(t)},
-		"install": {"nix-env", "--install", s.p.native(t)},
+	// Nix itself does not know that it may only read: what the system says is what it says, and which
+	// file it is about is what docs/CLUSTER.md has.
+	for name, tt := range map[string]struct {
+		argv []string
+		says string
+	}{
+		"build":   {[]string{"nix", "build", "--impure", "--no-link", "--expr", s.p.proof(t, "not-by-readers")}, "not-by-readers.drv.lock': Permission denied"},
+		"add":     {[]string{"nix", "store", "add-file", "/etc/passwd"}, "-passwd.lock': Permission denied"},
+		"collect": {[]string{"nix-store", "--gc"}, "db/reserved\": Permission denied"},
+		"delete":  {[]string{"nix-store", "--delete", s.p.native(t)}, "db/reserved\": Permission denied"},
+		"install": {[]string{"nix-env", "--install", s.p.native(t)}, "per-user/" + strconv.Itoa(readerID) + "': Permission denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := s.nix(t, readerID, argv[0], argv[1:]...).run(t)
-			if r.code == 0 {
-				t.Errorf("it works\n%s", r.tail())
-			}
-			t.Logf("measured-text: %s: %s", name, lastLines(r.stderr, 4))
+			s.nix(t, readerID, tt.argv[0], tt.argv[1:]...).run(t).refused(t, tt.says)
 		})
 	}
 	same(t, "the prefix", before, s.p.fingerprint(t))
+}
+
+// own builds as a reader, in a store of the reader's own below HOME: what the group's store has is taken
+// from there.
+func (s *shared) own(t *testing.T) {
+	if asMappedRoot(s.p.account) == nil {
+		t.Skip("skipped: user namespaces cannot be made here")
+	}
+	made := strings.TrimSpace(s.p.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", s.p.proof(t, "shared-software")).must(t))
+	before := s.p.fingerprint(t)
+	expression := `let software = ` + s.p.proof(t, "shared-software") + `; in derivation { name = "mine"; system = builtins.currentSystem; builder = "` +
+		s.p.output(t, "toolchain", "busybox") + `/bin/sh"; args = [ "-c" "read -r line <${software}; echo mine, of $line >$out" ]; }`
+	build := s.nix(t, readerID, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", expression)
+	build.argv = append(build.argv, "--store", filepath.Join(build.dir, "mine")+"?store="+s.p.store,
+		"--substituters", "local?read-only=true&trusted=true")
+	r := build.run(t).want(t, 0)
+	out := strings.TrimSpace(r.stdout)
+	if text, err := os.ReadFile(filepath.Join(build.dir, "mine/nix/store", filepath.Base(out))); err != nil || string(text) != "mine, of shared-software\n" {
+		t.Errorf("built: %q, %v\n%s", text, err, r.tail())
+	}
+	if !strings.Contains(r.stderr, "copying path '"+made+"'") || strings.Contains(r.stderr, "building '"+s.p.store+"/"+filepath.Base(made)) {
+		t.Errorf("what the group has was not taken from there\n%s", r.tail())
+	}
+	same(t, "the prefix", before, s.p.fingerprint(t))
+}
+
+// published copies from where it is built to another place of the same store directory, as docs/CLUSTER.md
+// has it, and uses it there: where the machines that run it see that place as the prefix.
+func (s *shared) published(t *testing.T) {
+	slow := filepath.Join(s.dir, "slow", "prefix")
+	s.p.w.mkdir(t, filepath.Dir(slow))
+	s.p.w.mkdir(t, slow)
+	to := fmt.Sprintf("local?store=%s&real=%s/store&state=%s/var/nix&log=%s/var/log/nix", s.p.store, slow, slow, slow)
+	made := strings.TrimSpace(s.p.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", s.p.proof(t, "to-be-published")).must(t))
+	before := s.p.fingerprint(t)
+	publish := s.p.nix(t, "nix", "copy", "--no-check-sigs", "--to", to, s.p.native(t), made)
+	publish.must(t)
+	again := publish.run(t).want(t, 0)
+	if strings.Contains(again.stderr, "copying path") {
+		t.Errorf("published again, something is copied\n%s", again.tail())
+	}
+	for name, path := range map[string]string{"nix": s.p.native(t), "made": made} {
+		s.p.shell(t, `mkdir -p "`+slow+`/var/nix/gcroots" && ln -sfn `+path+` "`+slow+`/var/nix/gcroots/`+name+`"`).must(t)
+	}
+	s.p.nix(t, "nix-store", "--store", to, "--gc").must(t)
+	same(t, "the prefix", before, s.p.fingerprint(t))
+
+	there := func(uid int, argv ...string) command {
+		c := s.as(t, uid, argv...)
+		c.change = view(c.account, binding{slow, s.p.root()})
+		return c
+	}
+	nix := s.p.programPath(t, "nix")
+	readOnly := []string{"--extra-experimental-features", "nix-command read-only-local-store", "--store", "local?read-only=true"}
+	if got := there(other, append([]string{nix, "path-info"}, append(readOnly, made)...)...).must(t); strings.TrimSpace(got) != made {
+		t.Errorf("where it was published, Nix says %q", got)
+	}
+	there(other, append([]string{nix, "store", "verify", "--no-trust", "--all"}, readOnly...)...).must(t)
+	if got := there(other, "cat", made).must(t); got != "to-be-published\n" {
+		t.Errorf("where it was published: %q", got)
+	}
+	for _, path := range []string{s.p.output(t, "toolchain", "compiler")} {
+		if r := there(other, "ls", path).run(t); r.code == 0 {
+			t.Errorf("%s was published as well", path)
+		}
+	}
 }
 
 // stranger is in no group: nothing can be seen, and nothing be run.
@@ -206,14 +283,11 @@ func (s *shared) stranger(t *testing.T) {
 			t.Errorf("%s can be seen\n%s", path, r.tail())
 		}
 	}
-	if err := s.nix(t, other, "nix", "--version"); s.as(t, other, "/bin/sh", "-c", `exec "$0" --version`, err.argv[0]).run(t).code != 126 {
-		t.Error("nix can be run")
+	if r := s.as(t, other, "/bin/sh", "-c", `exec "$0" --version`, s.p.programPath(t, "nix")).run(t); r.code == 0 {
+		t.Errorf("nix can be run\n%s", r.tail())
 	}
 	r := s.as(t, other, s.p.w.program, "run", "--prefix", s.p.store, "--", "true").run(t).want(t, 3)
 	if !strings.Contains(r.stderr, "permission denied") || !strings.Contains(r.stderr, "hint: ") {
 		t.Errorf("it says\n%s", r.tail())
 	}
 }
-
-var _ = fmt.Sprint
-var _ = slices.Contains[[]string]

@@ -79,13 +79,27 @@ func bare() map[string]string {
 
 // What the writer's own file says wins over what nix.conf says to everybody.
 func TestRenderWriter(t *testing.T) {
-	text := nixconf.RenderWriter()
-	if got := settings(t, text); len(got) != 1 || got["store"] != "local" {
-		t.Errorf("%v", got)
+	text, err := nixconf.RenderWriter(layout(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"store": "local", "build-dir": "/opt-of-nobody/var/nix/builds"}, settings(t, text)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if _, err := nixconf.RenderWriter(prefix.Layout{State: "/a b"}); err == nil {
+		t.Error("a path with a blank is written")
 	}
 	conf, err := nixconf.Render(nixconf.Options{Layout: layout(t), Readers: true})
 	if err != nil {
 		t.Fatal(err)
+	}
+	want := bare()
+	delete(want, "build-dir")
+	maps.Copy(want, map[string]string{
+		"experimental-features": "nix-command flakes read-only-local-store", "store": "local?read-only=true", "!include nix.writer.conf": "",
+	})
+	if diff := cmp.Diff(want, settings(t, conf)); diff != "" {
+		t.Errorf("for readers (-want +got)\n%s", diff)
 	}
 	read, write := strings.Index(string(conf), "\nstore = "), strings.Index(string(conf), "\n!include nix.writer.conf\n")
 	if read < 0 || write < read {
@@ -142,15 +156,6 @@ func TestRender(t *testing.T) {
 				"fallback":              "true",
 			},
 			comment: "While it is\n# not there, Nix warns of it and goes on.\n",
-		},
-		"a store that a group reads": {
-			options: nixconf.Options{Readers: true},
-			differ: map[string]string{
-				"experimental-features":    "nix-command flakes read-only-local-store",
-				"store":                    "local?read-only=true",
-				"!include nix.writer.conf": "",
-			},
-			comment: "# The commands that begin with \"nix \", and flakes; and stores that are only read.\n",
 		},
 		"no store and why": {
 			options: nixconf.Options{LocalReason: "there is none in /nix"},
