@@ -33,7 +33,7 @@ func fetchStage() stage {
 	return stage{
 		name: Fetch, does: "download the seed", usedBy: []string{Host, Toolchain, Bootstrap, Native, Runtime},
 		bringsTo: []string{Toolchain, Native},
-		inputs: func(r *installation) (any, error) { return append(r.digests(r.seed()), r.offeredDigests()...), nil },
+		inputs:   func(r *installation) (any, error) { return append(r.digests(r.seed()), r.offeredDigests()...), nil },
 		intact: func(_ context.Context, r *installation, _ outputs) bool {
 			f, err := r.fetcher()
 			if err != nil {

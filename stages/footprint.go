@@ -22,7 +22,7 @@ const (
 	bootstrapCPU     = 270
 	nativeCPU        = 370
 	otherSeconds     = 3
-	takeSeconds      = 15 // of a toolchain that a cache has, once it is downloaded
+	takeSeconds      = 15       // of a toolchain that a cache has, once it is downloaded
 	expectedRate     = 10 << 20 // bytes a second
 )
 

@@ -98,4 +98,3 @@ func treeBytes(t *testing.T, dir string) int64 {
 	}
 	return sum
 }
-
