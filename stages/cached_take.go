@@ -82,8 +82,10 @@ func (r *installation) take(ctx context.Context, s stage, o *offer) (outputs, er
 	}
 	from := url.URL{Scheme: "file", Path: dir}
 	for _, setting := range [][2]string{
-		{"substituters", from.String()}, {"trusted-public-keys", o.cache.Key.String()},
-		{"require-sigs", "true"}, {"max-jobs", "0"},
+		{"substituters", from.String()},
+		{"trusted-public-keys", o.cache.Key.String()},
+		{"require-sigs", "true"},
+		{"max-jobs", "0"},
 	} {
 		host.Options = append(host.Options, "--option", setting[0], setting[1])
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -195,9 +196,15 @@ func (t *target) overSSH(m machine, o own) error {
 }
 
 // push has the prefix's own Nix copy the closure, signed.
-func (t *target) push(ctx context.Context, e *exporting) error {
+func (t *target) push(ctx context.Context, e *exporting) (err error) {
 	n := e.nix
-	n.Env = n.Env.With(t.env)
+	// Nix remembers for weeks what a cache had. One that was emptied since is to be filled again.
+	forgetful, err := os.MkdirTemp(e.layout.TmpDir(), "push-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(forgetful)) }()
+	n.Env = n.Env.With(t.env).With(run.Env{"NIX_CACHE_HOME": forgetful})
 	for _, name := range []string{"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
 		if v := e.m.getenv(name); v != "" {
 			n.Env = n.Env.With(run.Env{name: v})
@@ -210,7 +217,12 @@ func (t *target) push(ctx context.Context, e *exporting) error {
 	for _, p := range e.closure.Paths {
 		paths = append(paths, p.Path)
 	}
-	if t.cache == nil {
+	if t.cache != nil {
+		// Of a server that does not take it, Nix would say that it is no cache.
+		if err := t.cache.Create(ctx); err != nil {
+			return err
+		}
+	} else {
 		// The store at the other end takes signatures as they are.
 		if err := n.Command("nix", append([]string{"store", "sign", "--key-file", t.secret}, paths...)...).Run(ctx); err != nil {
 			return err
@@ -237,7 +249,7 @@ func (t *target) sign(ctx context.Context, n nixcmd.Nix, e *exporting, paths []s
 		if _, err := again.Object(ctx, p); fault.KindOf(err) == fault.Verify {
 			unsigned = append(unsigned, p)
 		} else if err != nil {
-			return err
+			return fault.New(fault.KindOf(err), err, "Nix says that it copied all of it: does the server keep what it is given by PUT?")
 		}
 	}
 	if len(unsigned) == 0 {

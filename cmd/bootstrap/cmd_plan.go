@@ -164,6 +164,8 @@ func byOptions(mode string) string {
 
 func standing(s stages.State) string {
 	switch {
+	case s.Done && s.Outputs == nil:
+		return " (not needed)"
 	case s.Done:
 		return " (done)"
 	case s.Resume:

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -253,7 +254,13 @@ type local struct {
 
 func (l local) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme == "file" {
-		return l.files.RoundTrip(req)
+		reply, err := l.files.RoundTrip(req)
+		if err == nil { // it knows, and does not say
+			if n, perr := strconv.ParseInt(reply.Header.Get("Content-Length"), 10, 64); perr == nil {
+				reply.ContentLength = n
+			}
+		}
+		return reply, err
 	}
 	if l.login != nil && req.URL.Hostname() == l.host {
 		req = req.Clone(req.Context())

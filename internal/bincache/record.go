@@ -82,6 +82,18 @@ func (c *Cache) PutRecord(ctx context.Context, stage, key string, outputs map[st
 	return c.put(ctx, name, text)
 }
 
+// Create makes the cache, where there is none yet.
+func (c *Cache) Create(ctx context.Context) error {
+	if !c.New {
+		return nil
+	}
+	text, err := (&nix.CacheInfo{StoreDirectory: nix.StoreDirectory(c.Store), WantMassQuery: true}).MarshalText()
+	if err != nil {
+		return err
+	}
+	return c.put(ctx, nix.CacheInfoName, text)
+}
+
 // put writes a file of the cache, as a whole.
 func (c *Cache) put(ctx context.Context, name string, text []byte) error {
 	dir := c.Directory()
