@@ -24,7 +24,7 @@ const (
 	bootstrapCPU     = 270
 	nativeCPU        = 370
 	otherSeconds     = 3
-	relocatedSeconds = 1 // of each stage, where a bundle is installed
+	relocatedSeconds = 1        // of each stage, where a bundle is installed
 	expectedRate     = 10 << 20 // bytes a second
 )
 
