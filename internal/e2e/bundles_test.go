@@ -5,6 +5,8 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +53,7 @@ func testBundles(t *testing.T, p *place) {
 	if out := p.w.run(p, "bundle", "verify", b.file, "--key", b.key).must(t); !strings.Contains(out, "have the names that their derivations give") {
 		t.Errorf("verify says %q", out)
 	}
+	t.Run("address", func(t *testing.T) { testBundleAddress(t, b) })
 	t.Run("cache", func(t *testing.T) { testBundleIsCache(t, b) })
 	t.Run("equal", func(t *testing.T) { testBundleEqual(t, b) })
 	t.Run("shorter", func(t *testing.T) { testBundleShorter(t, b) })
@@ -263,6 +266,43 @@ func testBundleRefused(t *testing.T, b *bundles) {
 			t.Errorf("changed at %d: in the store are %q, %v", at, found, err)
 		}
 	}
+}
+
+// testBundleAddress has a bundle verified that is behind an address, where the transfer breaks off once.
+func testBundleAddress(t *testing.T, b *bundles) {
+	asked, broken := 0, false
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 3 { // the head twice, then the rest
+			broken = true
+			w = brokenReply{w, new(int)}
+		}
+		http.ServeFile(w, r, b.file)
+	}))
+	defer server.Close()
+	url := server.URL + "/nix.bundle"
+	if out := b.p.w.run(b.p, "bundle", "inspect", url).must(t); !strings.Contains(out, b.p.store) || asked != 1 {
+		t.Errorf("inspect has asked %d times, and says\n%s", asked, out)
+	}
+	cache := filepath.Join(b.dir, "cache")
+	out := b.p.w.run(b.p, "bundle", "verify", url, "--key", b.key, "--cache-dir", cache).must(t)
+	if !strings.Contains(out, "have the names") || !broken || asked < 4 {
+		t.Errorf("verify has asked %d times, and says\n%s", asked, out)
+	}
+}
+
+// brokenReply is a reply that breaks off after some bytes.
+type brokenReply struct {
+	http.ResponseWriter
+	n *int
+}
+
+func (h brokenReply) Write(p []byte) (int, error) {
+	const most = 1 << 20
+	if *h.n > most {
+		panic(http.ErrAbortHandler)
+	}
+	*h.n += len(p)
+	return h.ResponseWriter.Write(p)
 }
 
 // testBundleIsCache unpacks a bundle with tar: stock Nix reads it as a binary cache.
