@@ -24,6 +24,13 @@
 //
 // Its store is the same one, so the whole pipeline may be run on it later.
 //
+// A bundle has a native nix of another prefix, and takes the place of everything that compiles:
+//
+//	relocated = relocate(bundle, prefix)                the names that evaluation gives here
+//	native    = the Nix among that
+//
+// The keys are those of the whole pipeline, so what is missing of that may be run later.
+//
 // Why two Nixes are compiled: the host nix is whatever Debian has, or the user; it reaches the
 // prefix only by environment variables that are easily lost. The bootstrap nix needs none of
 // them, so the native nix is built by a Nix of its own version and with its own directories

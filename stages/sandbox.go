@@ -18,7 +18,7 @@ func (r *installation) trySandbox(ctx context.Context, out outputs) error {
 	return r.trySandboxWith(ctx, out, Host, r.strayHost)
 }
 
-// trySandboxWith is trySandbox by the Nix of a stage that [next] returns for a store in a directory.
+// trySandboxWith is trySandbox in any stage, by the Nix that next returns for a store in a directory.
 func (r *installation) trySandboxWith(ctx context.Context, out outputs, stage string, next func(dir string) nixcmd.Nix) error {
 	out["sandbox"] = "false"
 	if !r.facts.Namespaces.Work {

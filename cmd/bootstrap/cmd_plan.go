@@ -105,8 +105,11 @@ func printPlan(w io.Writer, p *stages.Plan, files string) {
 		line("cache", "%s: %s of downloads, shared by all prefixes", p.CacheDir, probe.Size(p.SeedBytes))
 	}
 	if place, ok := p.Facts.Place("store"); ok && p.PeakBytes > 0 {
-		line("disk", "%s while it builds, %s in the end; %s free on %s",
-			probe.Size(p.PeakBytes), probe.Size(p.KeepBytes), probe.Size(place.FreeBytes), place.FileSystem)
+		most := ""
+		if p.PeakBytes != p.KeepBytes {
+			most = probe.Size(p.PeakBytes) + " while it builds, "
+		}
+		line("disk", "%s%s in the end; %s free on %s", most, probe.Size(p.KeepBytes), probe.Size(place.FreeBytes), place.FileSystem)
 	}
 	sandbox := "yes"
 	if !p.Facts.Namespaces.Sandbox() {

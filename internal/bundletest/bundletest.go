@@ -44,9 +44,12 @@ func New(t testing.TB, dir, root, program string, more storetest.Tree) *World {
 	runtimeDrv, libraries := w.derive("runtime", nil, []string{busybox}, nil)
 	cacertDrv, cacert := w.derive("cacert", nil, []string{busybox}, nil)
 	nixDrv, nix := w.derive("nix", []string{runtimeDrv, cacertDrv}, []string{busybox, patch}, []drv.Variable{
-		{Name: "conf", Value: root + "/etc/nix"}, {Name: "log", Value: root + "/var/log/nix"},
-		{Name: "patches", Value: patch}, {Name: "runtime", Value: libraries},
-		{Name: "state", Value: root + "/var/nix"}, {Name: "store", Value: string(w.store)},
+		{Name: "conf", Value: root + "/etc/nix"},
+		{Name: "log", Value: root + "/var/log/nix"},
+		{Name: "patches", Value: patch},
+		{Name: "runtime", Value: libraries},
+		{Name: "state", Value: root + "/var/nix"},
+		{Name: "store", Value: string(w.store)},
 	})
 	w.add(libraries, runtimeDrv, storetest.Tree{"lib/libx.so": "library of " + libraries + "\n"}, libraries)
 	w.add(cacert, cacertDrv, storetest.Tree{"etc/ssl/certs/ca-bundle.crt": ""})

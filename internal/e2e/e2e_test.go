@@ -69,10 +69,11 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("stores", func(t *testing.T) { testStores(t, first, home) })
 	t.Run("exports", func(t *testing.T) { testExports(t, first, home) })
 	t.Run("builders", func(t *testing.T) { testBuilders(t, first) })
-	t.Run("shared", func(t *testing.T) { testShared(t, first) })
 	t.Run("cache", func(t *testing.T) { testCache(t, first, home) })
 	t.Run("destdir", func(t *testing.T) { testDestdir(t, first) })
 	t.Run("relocating", func(t *testing.T) { testRelocating(t, first) })
+	t.Run("bundles", func(t *testing.T) { testBundles(t, first) })
+	t.Run("shared", func(t *testing.T) { testShared(t, first) })
 	t.Run("end", func(t *testing.T) { testUninstall(t, first, before) })
 	needs(t, home)
 	second := &place{

@@ -31,7 +31,6 @@ type Reader struct {
 	head   Head
 	recipe map[string]bool
 	tar    *tar.Reader
-	next   *tar.Header // the first archive, which was read too far
 	close  func()
 	order  []closure.Path // in which the archives come
 	at     int

@@ -12,7 +12,7 @@ import (
 	"bootstrap/internal/relocate"
 )
 
-// Directories are those that a Nix has compiled in: where they were, and where they are going to be.
+// directories returns those that a Nix has compiled in: where they were, and where they are going to be.
 func directories(h *nixbundle.Head, l prefix.Layout) (store relocate.Dir, others []relocate.Dir) {
 	return relocate.Dir{From: h.Store, To: l.Store},
 		[]relocate.Dir{{From: h.State, To: l.State}, {From: h.Log, To: l.Log}, {From: h.Conf, To: l.Conf}}
