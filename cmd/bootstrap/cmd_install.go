@@ -138,6 +138,9 @@ func finished(m machine, f *installFlags, res *stages.Result) error {
 	} else {
 		fmt.Fprintf(m.stderr, "\nNix %s lives in %s%s.\n", res.Receipt.NixVersion, l.Store, byOptions(res.Receipt.Mode))
 	}
+	if n := res.Plan.Generation; n > 1 && !res.Nothing {
+		fmt.Fprintf(m.stderr, "It is generation %d; `bootstrap rollback --prefix %s` goes back.\n", n, quoted(l.Store))
+	}
 	fmt.Fprint(m.stderr, "\nTo use it in this shell:\n\n")
 	fmt.Fprintf(m.stdout, "    . %s\n", quoted(l.EnvFile("sh")))
 	if res.Receipt.Mode == receipt.Runtime {

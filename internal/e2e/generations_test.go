@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"bootstrap/internal/lock"
 )
@@ -40,34 +41,36 @@ func (p *place) history(t *testing.T) (all []generation, current generation) {
 	return all, current
 }
 
-// otherDate is when the lock of the tests' upgrade says it was made.
-const otherDate = "20260101T000000Z"
-
-// otherLock writes the prefix's own lock with another date: a lock that nothing has to be compiled
-// for, since no build goes by it.
-func (p *place) otherLock(t *testing.T) string {
+// otherLock writes the prefix's own lock with the date of a day later, which it returns: a lock that
+// nothing has to be compiled for, since no build goes by it.
+func (p *place) otherLock(t *testing.T) (file, date string) {
 	t.Helper()
 	l, err := lock.Parse(read(t, filepath.Join(p.packages(), "lock.json")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Timestamp = otherDate
-	for i := range l.Suites {
-		l.Suites[i].Date = otherDate
+	was, err := time.Parse(lock.TimeLayout, l.Timestamp)
+	if err != nil {
+		t.Fatal(err)
 	}
-	file := filepath.Join(p.scratch(t), "lock.json")
+	l.Timestamp = was.AddDate(0, 0, 1).Format(lock.TimeLayout)
+	for i := range l.Suites {
+		l.Suites[i].Date = l.Timestamp
+	}
+	file = filepath.Join(p.scratch(t), "lock.json")
 	p.w.put(t, file, string(l.Marshal()))
-	return file
+	return file, l.Timestamp
 }
 
 // testGenerations upgrades a prefix, with hello as the proof, kills that at its records, goes back
 // and forth, and removes what is not current.
 func testGenerations(t *testing.T, p *place) {
 	needs(t, p)
+	p.program("gc", "--keep", "0", "--yes").must(t) // none besides the one that is current
 	p.addHelloSource(t)
 	before := p.pathInfos(t, "--all")
 	_, old := p.history(t)
-	file := p.otherLock(t)
+	file, date := p.otherLock(t)
 	upgrade := func(crash string) command {
 		return p.install(crash, "upgrade", "--lock", file, "--build-hello")
 	}
@@ -89,7 +92,7 @@ func testGenerations(t *testing.T, p *place) {
 		} else if now.Number != old.Number {
 			t.Errorf("killed after %q: generation %d is current", record, now.Number)
 		}
-		if text := string(read(t, filepath.Join(p.packages(), "lock.json"))); strings.Contains(text, otherDate) != (now.Number == next) {
+		if text := string(read(t, filepath.Join(p.packages(), "lock.json"))); strings.Contains(text, date) != (now.Number == next) {
 			t.Errorf("killed after %q: the package set is not that of generation %d", record, now.Number)
 		}
 		p.works(t, "killed-"+strings.ReplaceAll(record, " ", "-"))
@@ -97,7 +100,7 @@ func testGenerations(t *testing.T, p *place) {
 	r := upgrade("").run(t).want(t, 0)
 	t.Logf("measured: an upgrade that was made, found again: %s", r.took)
 	all, now := p.history(t)
-	if next == old.Number || now.Number != next || now.LockDate != otherDate || now.Nix != old.Nix {
+	if next == old.Number || now.Number != next || now.LockDate != date || now.Nix != old.Nix {
 		t.Fatalf("generations after the upgrade: %+v", all)
 	}
 	p.program("verify").must(t)
@@ -111,13 +114,13 @@ func testGenerations(t *testing.T, p *place) {
 	if _, now := p.history(t); now.Number != old.Number {
 		t.Errorf("generation %d is current after the rollback", now.Number)
 	}
-	if strings.Contains(string(read(t, filepath.Join(p.packages(), "lock.json"))), otherDate) {
+	if strings.Contains(string(read(t, filepath.Join(p.packages(), "lock.json"))), date) {
 		t.Error("the package set is not that of before")
 	}
 	p.works(t, "rolled-back")
 	p.nix(t, "nix-collect-garbage", "-d").must(t)
-	if _, err := os.Stat(hello); err != nil {
-		t.Errorf("what a generation has was collected: %v", err)
+	if !isThere(hello) {
+		t.Error("what a generation has was collected: hello")
 	}
 	p.program("rollback", "--to", strconv.Itoa(next)).must(t)
 	p.program("verify").must(t)
@@ -127,13 +130,13 @@ func testGenerations(t *testing.T, p *place) {
 	if all, _ := p.history(t); len(all) != 1 || all[0].Number != old.Number {
 		t.Errorf("after gc: %+v", all)
 	}
-	if _, err := os.Stat(hello); err == nil {
+	if _, there := before[hello]; !there && isThere(hello) {
 		t.Errorf("%s was not collected with its generation", hello)
 	}
 	after := p.pathInfos(t, "--all")
-	for path := range before {
-		if _, ok := after[path]; !ok && strings.HasPrefix(path, p.output(t, "toolchain", "toolchain")) {
-			t.Errorf("%s was collected", path)
+	for path, info := range before {
+		if _, ok := after[path]; !ok && !strings.Contains(path, "hello") {
+			t.Errorf("%s was collected, which was there before: %+v", path, info)
 		}
 	}
 	p.program("verify").must(t)
@@ -165,4 +168,9 @@ func (p *place) upgradePlan(t *testing.T, file string) []plannedStage {
 type plannedStage struct {
 	Name string `json:"name"`
 	Done bool   `json:"done"`
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
