@@ -35,6 +35,7 @@ type File struct {
 	Size   int64    // bytes; 0 where it is not known
 	Name   string   // for messages alone
 	URLs   []string // http and https, tried in order; none: the cache or nothing
+	Path   string   // a file of this machine that it is a copy of, in place of URLs
 }
 
 // Options are the options of [New]. All but CacheDir may be left zero.
@@ -178,7 +179,7 @@ func (f *Fetcher) one(ctx context.Context, file File, m *meter) (string, error) 
 	if path, err := f.cached(ctx, file, m); path != "" || err != nil {
 		return path, err
 	}
-	if len(file.URLs) == 0 {
+	if len(file.URLs) == 0 && file.Path == "" {
 		return "", fault.New(fault.General, fmt.Errorf("fetch %q: not in the cache, and no address is known", file.Name),
 			"Name a mirror with --mirror.")
 	}
@@ -190,6 +191,9 @@ func (f *Fetcher) one(ctx context.Context, file File, m *meter) (string, error) 
 	// Another process may have completed the file since we looked and before we had the lock.
 	if path, err := f.cached(ctx, file, m); path != "" || err != nil {
 		return path, err
+	}
+	if file.Path != "" {
+		return f.take(ctx, file, p, m)
 	}
 	d := &download{f: f, file: file, part: p, meter: m}
 	return d.run(ctx)

@@ -47,7 +47,7 @@ func (l *Lock) check() error {
 		err := e.check()
 		switch {
 		case err != nil:
-		case !suites[e.Suite]:
+		case e.URL == "" && !suites[e.Suite]:
 			err = fmt.Errorf("suite %q is not among the lock's", e.Suite)
 		case paths[e.Path]:
 			err = errors.New("there twice")
@@ -85,7 +85,7 @@ func (e Entry) check() error {
 	if err := control.CheckVersion(e.Version); err != nil {
 		return fmt.Errorf("version %q: %w", e.Version, err)
 	}
-	if err := checkPath(e.Path); err != nil {
+	if err := e.checkPlace(); err != nil {
 		return err
 	}
 	if e.Size <= 0 || e.Size > maxSize {

@@ -130,6 +130,6 @@ func dropCommon(a, b []Entry) (onlyA, onlyB []Entry) {
 
 func (e Entry) equal(o Entry) bool {
 	return e.Name == o.Name && e.Version == o.Version && e.Architecture == o.Architecture &&
-		e.Suite == o.Suite && e.Path == o.Path && e.Size == o.Size && e.SHA256 == o.SHA256 &&
+		e.Suite == o.Suite && e.Path == o.Path && e.URL == o.URL && e.Size == o.Size && e.SHA256 == o.SHA256 &&
 		slices.Equal(e.Roles, o.Roles) && slices.Equal(e.For, o.For)
 }

@@ -13,8 +13,12 @@ import (
 	"time"
 )
 
-// FormatVersion is the version of the file format this package writes.
-const FormatVersion = 1
+// FormatVersion is the newest version of the file format that this package knows. It writes the
+// oldest one that has a place for all of a lock: 2 with [Entry.URL], else 1.
+const FormatVersion = 2
+
+// urlVersion is the first version with a place for [Entry.URL].
+const urlVersion = 2
 
 // TimeLayout is the layout, as package time has it, of [Lock.Timestamp] and [Suite.Date]; always UTC.
 // It is the form snapshot archives use in their paths.
@@ -51,7 +55,7 @@ func Unpacked() []Role { return []Role{Patchelf, Toolchain, CACert} }
 
 // Lock is the content of a lock file.
 type Lock struct {
-	Version   int     `json:"version"`   // of the format, see [FormatVersion]
+	Version   int     `json:"version"`   // of the format; see [FormatVersion]
 	Timestamp string  `json:"timestamp"` // newest of the suites' dates, in [TimeLayout]
 	Suites    []Suite `json:"suites"`    // at least one, by name
 	Entries   []Entry `json:"entries"`   // at least one, by path
@@ -70,13 +74,14 @@ type Suite struct {
 type Entry struct {
 	Name         string   `json:"name"` // of the package, or of the source package
 	Version      string   `json:"version"`
-	Architecture string   `json:"architecture"` // "amd64", "arm64", …, [All] or [Source]
-	Suite        string   `json:"suite"`        // one of the lock's suites
-	Path         string   `json:"path"`         // "pool/…", relative to the mirror's base
-	Size         int64    `json:"size"`         // bytes
-	SHA256       string   `json:"sha256"`       // lower-case hexadecimal
-	Roles        []Role   `json:"roles"`        // at least one, sorted
-	For          []string `json:"for"`          // architectures the entry serves: at least one, sorted
+	Architecture string   `json:"architecture"`  // "amd64", "arm64", …, [All] or [Source]
+	Suite        string   `json:"suite"`         // one of the lock's suites; "" with URL
+	Path         string   `json:"path"`          // "pool/…", relative to the mirror's base; with URL, a name alone
+	URL          string   `json:"url,omitempty"` // where the file is, if it is not of the archive: http, https or file
+	Size         int64    `json:"size"`          // bytes
+	SHA256       string   `json:"sha256"`        // lower-case hexadecimal
+	Roles        []Role   `json:"roles"`         // at least one, sorted
+	For          []string `json:"for"`           // architectures the entry serves: at least one, sorted
 }
 
 // Serves reports whether the entry belongs to the seed of an architecture in any of the roles,

@@ -119,7 +119,7 @@ func TestParseRefusesText(t *testing.T) {
 		{"another type", "[]"},
 		{"no version", `{"timestamp":""}`},
 		{"version 0", strings.Replace(canonical, `"version": 1`, `"version": 0`, 1)},
-		{"newer version", strings.Replace(canonical, `"version": 1`, `"version": 2, "shiny": true`, 1)},
+		{"newer version", strings.Replace(canonical, `"version": 1`, `"version": 3, "shiny": true`, 1)},
 		{"unknown field", strings.Replace(canonical, `"timestamp"`, `"comment": "x", "timestamp"`, 1)},
 		{"cut off", canonical[:len(canonical)/2]},
 		{"text behind", canonical + "{}"},

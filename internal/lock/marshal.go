@@ -24,6 +24,7 @@ func (l *Lock) Marshal() []byte {
 // canonical returns a copy in canonical order that shares nothing with l which is sorted.
 func (l *Lock) canonical() *Lock {
 	c := *l
+	c.Version = l.format()
 	c.Suites = slices.Clone(l.Suites)
 	c.Entries = slices.Clone(l.Entries)
 	slices.SortFunc(c.Suites, compareSuites)

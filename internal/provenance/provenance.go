@@ -125,7 +125,7 @@ func New(f Facts) (*Statement, error) {
 	}
 	deps := []Resource{{Name: "lock.json", Digest: map[string]string{sha256Digest: f.Lock.Digest()}}}
 	for _, e := range f.Lock.For(r.Host.Architecture) {
-		deps = append(deps, Resource{Name: "seed/" + e.Path, Digest: map[string]string{sha256Digest: e.SHA256}})
+		deps = append(deps, Resource{Name: "seed/" + e.Path, URI: e.URL, Digest: map[string]string{sha256Digest: e.SHA256}})
 	}
 	for name, digest := range f.Files {
 		deps = append(deps, Resource{Name: "packages/" + name, Digest: map[string]string{sha256Digest: digest}})

@@ -210,7 +210,7 @@ func (r *resolver) packages(ctx context.Context, u *universe, rule Rule, seed []
 
 // lock makes the lock of all drafts.
 func (r *resolver) lock() (*lock.Lock, error) {
-	l := &lock.Lock{Version: lock.FormatVersion, Entries: r.drafts.entries()}
+	l := &lock.Lock{Entries: r.drafts.entries()}
 	for _, s := range r.suites {
 		l.Suites = append(l.Suites, s)
 		l.Timestamp = max(l.Timestamp, s.Date)
