@@ -55,10 +55,11 @@ func TestEveryPatchIsCompleteAndWellFormed(t *testing.T) {
 		if !strings.HasPrefix(string(p.Body), "diff --git a/") {
 			t.Errorf("%s: the body does not begin with a diff", p.File)
 		}
-		if other, found := digests[p.Digest()]; found {
+		key := path.Dir(p.File) + " " + p.Digest()
+		if other, found := digests[key]; found {
 			t.Errorf("%s: the same diff as %s", p.File, other)
 		}
-		digests[p.Digest()] = p.File
+		digests[key] = p.File
 	}
 }
 
@@ -76,6 +77,31 @@ func TestForGivesTheSeriesInOrder(t *testing.T) {
 	} {
 		if !slices.ContainsFunc(got, func(p patches.Patch) bool { return strings.HasSuffix(p.File, "-"+want+".patch") }) {
 			t.Errorf("no patch %q in %v", want, names(got))
+		}
+	}
+}
+
+// TestForEverySeries also holds that what one range needs is in each: but for what its header says.
+func TestForEverySeries(t *testing.T) {
+	slugs := func(v string) map[string]bool {
+		series, err := patches.For(mustVersion(t, v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]bool{}
+		for _, p := range series {
+			_, slug, _ := strings.Cut(path.Base(p.File), "-")
+			found[slug] = true
+		}
+		return found
+	}
+	oldest := slugs("2.26.3")
+	for _, v := range []string{"2.26.4", "2.28.5", "2.28.7", "2.31.0", "2.31.5", "2.34.0", "2.34.8"} {
+		got := slugs(v)
+		for slug := range oldest {
+			if !got[slug] && (slug != "unity-json-optional.patch" || strings.HasPrefix(v, "2.26.")) {
+				t.Errorf("%s: no patch %s", v, slug)
+			}
 		}
 	}
 }
@@ -98,13 +124,13 @@ func TestForIgnoresWhatFollowsTheNumbers(t *testing.T) {
 }
 
 func TestForRefusesAnUnknownVersion(t *testing.T) {
-	for _, v := range []string{"2.99", "2.26.2", "2.26.4", "2.27", "1.0"} {
+	for _, v := range []string{"2.99", "2.26.2", "2.27", "2.28.4", "2.29.1", "2.33.0", "2.35", "1.0"} {
 		got, err := patches.For(mustVersion(t, v))
 		if err == nil {
 			t.Errorf("%s: got %v, want an error", v, names(got))
 			continue
 		}
-		want := `no patches for Nix ` + v + `: there are some for ">= 2.26.3, < 2.26.4"`
+		want := `no patches for Nix ` + v + `: there are some for ">= 2.26.3, < 2.27"; ">= 2.28.5, < 2.29"; ">= 2.31.0, < 2.32"; ">= 2.34.0, < 2.35"`
 		if err.Error() != want {
 			t.Errorf("%s: got %q, want %q", v, err, want)
 		}

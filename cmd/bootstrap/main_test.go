@@ -55,6 +55,8 @@ func nobody() {
 //	forget                        forgets what it was asked for
 //	await                         waits until the mirror stalls
 //	start PROGRAM [ARG...]        starts a program, and goes on
+//	digest NAME FILE              sets a variable to the sha256 of a file
+//	publish NAME FILE             has the mirror serve a file, and sets a variable to its address
 //	nixsource DIR VERSION [COUNT] makes a source of Nix to which the patches apply; COUNT of them
 //	                              are in it already
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
@@ -88,6 +90,8 @@ func TestScript(t *testing.T) {
 			"start":     start,
 			"interrupt": interrupt,
 			"nixsource": nixSource,
+			"digest":    digest,
+			"publish":   publish,
 		},
 	})
 }

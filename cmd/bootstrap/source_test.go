@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"os"
@@ -12,16 +13,34 @@ import (
 
 	"bootstrap/patches"
 
+	version "github.com/hashicorp/go-version"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// digest sets a variable to the sha256 of a file: digest NAME FILE.
+func digest(ts *testscript.TestScript, neg bool, args []string) {
+	positive(ts, neg)
+	ts.Setenv(args[0], fmt.Sprintf("%x", sha256.Sum256([]byte(ts.ReadFile(args[1])))))
+}
+
+// publish has the mirror serve a file, and sets a variable to its address: publish NAME FILE.
+func publish(ts *testscript.TestScript, neg bool, args []string) {
+	positive(ts, neg)
+	name := "static/" + filepath.Base(args[1])
+	worldOf(ts).seed.archive.Tamper(name, []byte(ts.ReadFile(args[1])))
+	ts.Setenv(args[0], ts.Getenv("MIRROR")+"/"+name)
+}
+
 // nixSource makes a directory that looks like a source of Nix: nixsource DIR VERSION [COUNT].
-// Its files have every line that the patches want to find, where they want it, and some lines
+// Its files have every line that the patches for that version want to find, where they want it, and some lines
 // between. With COUNT, so many patches are in it already.
 func nixSource(ts *testscript.TestScript, neg bool, args []string) {
 	positive(ts, neg)
 	all, err := patches.All()
 	ts.Check(err)
+	v, err := version.NewVersion(args[1])
+	ts.Check(err)
+	all = patches.Nearest(all, v)
 	in := 0
 	if len(args) > 2 {
 		in, err = strconv.Atoi(args[2])
