@@ -10,8 +10,8 @@ import (
 //go:embed all:packages all:conf all:env all:runtime
 var files embed.FS
 
-// Packages returns the package set: Nix expressions, builder scripts, the lock, and roots.json,
-// the table that locks are made from.
+// Packages returns the package set: Nix expressions, builder scripts, the lock, and and two tables:
+// roots.json, that locks are made from, and needs.json, of what versions of Nix need.
 func Packages() fs.FS { return sub("packages") }
 
 // Conf returns the templates of configuration files.
@@ -28,6 +28,9 @@ func Lock() []byte { return read("lock.json") }
 
 // Roots returns the text of the table that locks are made from.
 func Roots() []byte { return read("roots.json") }
+
+// Needs returns the text of the table of what versions of Nix need of a toolchain.
+func Needs() []byte { return read("needs.json") }
 
 func sub(dir string) fs.FS {
 	sub, err := fs.Sub(files, dir)

@@ -27,7 +27,8 @@ let
       name = storeName entry.path;
       system = "builtin";
       builder = "builtin:fetchurl";
-      url = "${snapshots}/${lock.timestamp}/${entry.path}";
+      # A source of Nix may be from elsewhere; then its entry says where.
+      url = entry.url or "${snapshots}/${lock.timestamp}/${entry.path}";
       outputHashMode = "flat";
       outputHashAlgo = "sha256";
       outputHash = entry.sha256;

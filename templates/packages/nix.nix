@@ -11,13 +11,15 @@
   unity ? true,
 }:
 
+let
+  version = lock.version "nix-source";
+in
 derivation {
-  name = "nix-${lock.version "nix-source"}${if fast then "-bootstrap" else ""}${if unity then "" else "-naive"}";
+  name = "nix-${version}${if fast then "-bootstrap" else ""}${if unity then "" else "-naive"}";
   inherit
     system
     toolchain
     cacert
-    busybox
     ;
   inherit (toolchain) triplet;
   inherit (directories)
@@ -35,6 +37,7 @@ derivation {
   source = lock.file "nix-source";
   # The installer chose them for this version; their names begin with their order.
   patches = map (name: ./patches + "/${name}") (builtins.attrNames (builtins.readDir ./patches));
+  options = import ./meson.nix { inherit version directories busybox; };
   # Several sources in one compilation: a fraction of the work.
   unity = if unity then "on" else "off";
   optimization = if fast then "0" else "2";

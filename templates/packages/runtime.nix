@@ -17,7 +17,6 @@ derivation {
     "boost_container"
     "boost_context"
     "boost_coroutine"
-    "boost_system"
     "boost_thread"
     "brotlicommon"
     "brotlidec"
@@ -36,6 +35,15 @@ derivation {
     "z"
   ]
   ++ (if system == "x86_64-linux" then [ "cpuid" ] else [ ]);
+
+  # What some versions of Nix, or of the libraries above, are linked with, where the toolchain has it.
+  optional = [
+    "blake3"
+    "boost_iostreams"
+    "boost_regex"
+    "boost_system"
+    "boost_url"
+  ];
 
   # What every program needs.
   sonames = [

@@ -3,7 +3,7 @@
 #   source                    the source archive
 #   patches                   patch files, in order
 #   store, state, log, conf   the directories; state and conf end in /nix
-#   busybox                   has bin/busybox, the /bin/sh of the build sandbox
+#   options                   what Meson is told besides, for this version of Nix
 #   cacert                    has the certificates Nix trusts when it is told of no others
 #   toolchain, triplet        where headers and libraries are
 #   optimization              0: quick to build; 2: quick to run
@@ -27,7 +27,7 @@ export BOOST_ROOT=$toolchain/usr
 export CMAKE_PREFIX_PATH=$toolchain/usr
 export BISON_PKGDATADIR=$toolchain/usr/share/bison
 export M4=$toolchain/usr/bin/m4
-# Debian has readline where upstream has editline.
+# What readline-flavor asks for.
 export EDITLINE_CFLAGS=-DREADLINE
 export EDITLINE_LIBS="$toolchain/usr/lib/$triplet/libhistory.so $toolchain/usr/lib/$triplet/libreadline.so"
 # No path of the build directory or of the toolchain ends up in the programs.
@@ -40,20 +40,23 @@ meson setup ../build \
 	--localstatedir="${state%/nix}" --sysconfdir="${conf%/nix}" \
 	--buildtype=plain \
 	--unity="$unity" --unity-size=24 -Ddefault_library=static --wrap-mode=nodownload \
-	-Ddoc-gen=false -Dbindings=false -Dunit-tests=false \
-	-Dlibstore:store-dir="$store" -Dlibstore:log-dir="$log" \
-	-Dlibutil:isolated-state-dir="$state" \
-	-Dlibstore:sandbox-shell="$busybox/bin/busybox" \
-	-Dlibcmd:readline-flavor=readline -Dlibexpr:gc=enabled \
-	-Dnix:profile-dir="$out/etc/profile.d"
+	$options
 
 # What is compiled in is what was asked for: an option that Meson dropped would be found out much later.
-for flag in "-DNIX_STORE_DIR=\"$store\"" "-DNIX_STATE_DIR=\"$state\"" "-DNIX_LOG_DIR=\"$log\"" "-DNIX_CONF_DIR=\"$conf\"" " -O$optimization "; do
-	if ! grep -qF -- "$flag" ../build/build.ninja; then
-		echo "nix: Meson did not take $flag" >&2
+# The directories are in flags of the compiler, or, from 2.28 on, in a header.
+configured() {
+	grep -qF -- "-D$1=\"$2\"" ../build/build.ninja || grep -rqxF --include='*config*.hh' "#define $1 \"$2\"" ../build
+}
+for directory in "STORE $store" "STATE $state" "LOG $log" "CONF $conf"; do
+	if ! configured "NIX_${directory%% *}_DIR" "${directory#* }"; then
+		echo "nix: Meson did not take the directory ${directory#* }" >&2
 		exit 1
 	fi
 done
+if ! grep -qF -- " -O$optimization " ../build/build.ninja; then
+	echo "nix: Meson did not take -O$optimization" >&2
+	exit 1
+fi
 
 # Ninja keeps what it prints in a buffer while nobody looks on a terminal; its log is up to date.
 total=$(ninja -C ../build -n | sed -n 's|^\[[0-9]*/\([0-9]*\)\].*|\1|p' | tail -n 1)

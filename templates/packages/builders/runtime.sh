@@ -2,6 +2,7 @@
 #
 #   toolchain  the store path to copy from; nothing of it is left in $out
 #   libraries  names as given to the linker: curl-gnutls for libcurl-gnutls.so
+#   optional   the same, of libraries that the toolchain need not have
 #   sonames    names as the loader sees them: libc.so.6
 #   triplet    Debian's name of the architecture
 #   loader     file name of the dynamic loader
@@ -17,6 +18,9 @@ soname() { patchelf --print-soname "$1"; }
 wanted=($sonames "$loader")
 for library in $libraries; do
 	wanted+=("$(soname "$source/lib$library.so")")
+done
+for library in $optional; do
+	[ ! -e "$source/lib$library.so" ] || wanted+=("$(soname "$source/lib$library.so")")
 done
 while [ ${#wanted[@]} -gt 0 ]; do
 	name=${wanted[0]}
