@@ -127,7 +127,10 @@ func (t Tool) relink(ctx context.Context, o Options, object string) error {
 		Path: t.Loader, Env: run.Env{"LC_ALL": "C"}, LogFile: t.Log,
 		Args: append([]string{"--library-path", t.Libraries, t.Program}, append(args, object)...),
 	}
-	return cmd.Run(ctx)
+	if err := cmd.Run(ctx); err != nil {
+		return err
+	}
+	return mendProperty(object)
 }
 
 type kind int
