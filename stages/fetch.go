@@ -104,6 +104,9 @@ func (r *installation) fetchSeed(ctx context.Context) (outputs, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.fetchElsewhere(ctx, f); err != nil {
+		return nil, err
+	}
 	var from mirror.Mirror
 	if n, _ := f.Missing(r.files(r.seed(), "")); n > 0 {
 		if from, err = mirror.Find(ctx, r.mirrorOptions()); err != nil {

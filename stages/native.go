@@ -43,6 +43,9 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	builder := r.builtNix(Native, nixcmd.Program(r.done[Bootstrap]["nix"]))
+	if err := r.addSource(ctx, builder); err != nil {
+		return nil, err
+	}
 	out, err := r.build(ctx, Native, builder, "nix")
 	if err != nil {
 		return nil, err

@@ -176,7 +176,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.measure(ctx, p); err != nil {
 		return nil, err
 	}
-	return r.refuse(p, p.Need(), r.refuseHost(ctx)...), nil
+	return r.refuse(p, p.Need(), append(r.refuseHost(ctx), r.refuseToolchain()...)...), nil
 }
 
 func (r *installation) refuse(p *Plan, need probe.Need, more ...*fault.Error) *Plan {
@@ -215,6 +215,9 @@ func (r *installation) measure(ctx context.Context, p *Plan) error {
 		return nil
 	}
 	p.Seconds += float64(p.FetchBytes) / expectedRate
+	if n, _ := f.Missing(r.files(archived(entries), "")); n == 0 {
+		return nil
+	}
 	m, err := mirror.Find(ctx, r.mirrorOptions())
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func toolchainStage() stage {
 	return stage{
 		name: Toolchain, does: "unpack a compiler into the store",
 		inputs: func(r *installation) (any, error) {
-			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories", "README")
+			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "meson.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories", "README")
 			return []any{
 				sums, r.layout.Store,
 				r.digests(r.lock.For(r.arch, lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert)),
@@ -112,9 +112,30 @@ func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
 	if err != nil {
 		return err
 	}
+	if err := r.vetSources(ctx, cached); err != nil {
+		return err
+	}
 	if err := r.vetSeed(ctx, cached); err != nil {
 		return err
 	}
+	return r.addEntries(ctx, n, entries, cached)
+}
+
+// addSource puts the source of Nix into the store: the toolchain may be one that was made for another.
+func (r *installation) addSource(ctx context.Context, n nixcmd.Nix) error {
+	entries := r.lock.For(r.arch, lock.NixSource)
+	cached, err := r.cached(ctx, entries)
+	if err != nil {
+		return err
+	}
+	if err := r.vetSources(ctx, cached); err != nil {
+		return err
+	}
+	return r.addEntries(ctx, n, entries, cached)
+}
+
+// addEntries puts files of the cache into the store.
+func (r *installation) addEntries(ctx context.Context, n nixcmd.Nix, entries []lock.Entry, cached map[string]string) error {
 	dir := filepath.Join(r.layout.TmpDir(), "seed")
 	if err := freshTree(dir); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 
 // install is what the program does when it is given no verb.
 func install(ctx context.Context, m machine, f *installFlags) error {
-	o, err := f.options(m)
+	o, err := f.chosen(ctx, m)
 	if err != nil {
 		return err
 	}

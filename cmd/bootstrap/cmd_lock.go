@@ -30,7 +30,7 @@ func lockCommand(m machine) *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(lockShowCommand(m), lockUpdateCommand(m), lockDiffCommand(m))
+	cmd.AddCommand(lockShowCommand(m), lockUpdateCommand(m), lockSourceCommand(m), lockDiffCommand(m))
 	return cmd
 }
 
@@ -38,7 +38,7 @@ func lockCommand(m machine) *cobra.Command {
 type updateFlags struct {
 	seedFlags
 	mirrorFlags
-	output string
+	output, table string
 }
 
 // newLock is what a new lock is called, if nobody says.
@@ -60,6 +60,7 @@ func lockUpdateCommand(m machine) *cobra.Command {
 	f.seedFlags.register(s, "`file` with the lock to compare with (default: the one built in)")
 	f.mirrorFlags.register(s)
 	s.StringVarP(&f.output, "output", "o", "", "`file` to write (default: "+newLock+")")
+	s.StringVar(&f.table, "table", "", "`file` that says what to lock, and from which suites (default: roots.json, built in)")
 	return cmd
 }
 
@@ -76,7 +77,7 @@ func updateLock(ctx context.Context, m machine, f *updateFlags) error {
 	if err != nil {
 		return err
 	}
-	table, err := resolve.ParseTable(templates.Roots())
+	table, err := f.roots()
 	if err != nil {
 		return err
 	}
@@ -133,6 +134,28 @@ func updateLock(ctx context.Context, m machine, f *updateFlags) error {
 		return err
 	}
 	return writeLock(m, output, old, made)
+}
+
+// roots returns the table that the lock is made from.
+func (f *updateFlags) roots() (resolve.Table, error) {
+	text := templates.Roots()
+	if f.table != "" {
+		var err error
+		if text, err = os.ReadFile(f.table); err != nil {
+			return nil, fault.New(fault.Usage, err, "give --table the path of a table like templates/packages/roots.json")
+		}
+	}
+	table, err := resolve.ParseTable(text)
+	for _, role := range lock.Roles() {
+		if _, there := table[role]; !there && err == nil {
+			err = fmt.Errorf("role %q: is not in it", role)
+		}
+	}
+	if err != nil {
+		return nil, fault.New(fault.Usage, fmt.Errorf("table %q: %w", cmp.Or(f.table, "roots.json"), err),
+			"docs/LOCK.md says what a table has")
+	}
+	return table, nil
 }
 
 // writeLock writes the lock and says what is different from the one in use.

@@ -28,7 +28,7 @@ func planCommand(m machine) *cobra.Command {
 		Short: "Print what an installation would do, and write nothing",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.options(m)
+			o, err := f.chosen(cmd.Context(), m)
 			if err != nil {
 				return err
 			}

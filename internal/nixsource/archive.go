@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/ulikunitz/xz"
@@ -17,7 +18,7 @@ import (
 
 // fromArchive reads a tarball in which everything is in one directory, or in none.
 func fromArchive(ctx context.Context, r io.Reader, wanted map[string]bool) (*Source, error) {
-	plain, err := decompressed(r)
+	plain, ending, err := decompressed(r)
 	if err != nil {
 		return nil, err
 	}
@@ -29,6 +30,9 @@ func fromArchive(ctx context.Context, r io.Reader, wanted map[string]bool) (*Sou
 		}
 		if err != nil {
 			return nil, fmt.Errorf("not a tarball that can be read: %w", err)
+		}
+		if !filepath.IsLocal(head.Name) {
+			return nil, fmt.Errorf("file %q: leads out of the archive", head.Name)
 		}
 		name := path.Clean(head.Name)
 		top, below, _ := strings.Cut(name, "/")
@@ -63,23 +67,34 @@ func fromArchive(ctx context.Context, r io.Reader, wanted map[string]bool) (*Sou
 	if tops > 1 {
 		return nil, errors.New("there is more than one source in it")
 	}
-	return newSource(found[top])
+	s, err := newSource(found[top])
+	if err != nil {
+		return nil, err
+	}
+	s.Ending = ending
+	return s, nil
 }
 
-// decompressed returns what is in a compressed file; which kind it is, its first bytes say.
-func decompressed(r io.Reader) (io.Reader, error) {
+// decompressed returns what is in a compressed file, and the ending of such a file's name; which kind
+// it is, its first bytes say.
+func decompressed(r io.Reader) (plain io.Reader, ending string, err error) {
 	b := bufio.NewReaderSize(r, 1<<16)
 	begin, err := b.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, unwrapped(err)
+		return nil, "", unwrapped(err)
 	}
+	plain, ending = b, ".tar"
 	switch {
 	case bytes.HasPrefix(begin, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(b)
+		ending = ".tar.gz"
+		plain, err = gzip.NewReader(b)
 	case bytes.Equal(begin, []byte("\xfd7zXZ\x00")):
-		return xz.NewReader(b)
+		ending = ".tar.xz"
+		plain, err = xz.NewReader(b)
+	default:
+		err = nil // there are less bytes than were asked for
 	}
-	return b, nil
+	return plain, ending, err
 }
 
 // bounded ends where a context does, or once more was read than there should be.

@@ -31,6 +31,7 @@ const (
 // Source is what was read of a source of Nix.
 type Source struct {
 	Version *version.Version
+	Ending  string            // of an archive's name, by what it is: ".tar", ".tar.gz", ".tar.xz"; "" for a directory
 	Files   map[string][]byte // those that were asked for and are there, by their paths in the source
 }
 
@@ -39,9 +40,14 @@ const hint = "give the directory or the archive (.tar, .tar.gz, .tar.xz) of a so
 // Read reads files, given by their paths in the source, of a directory or an archive. What is
 // no source of Nix is an error of kind [fault.Usage].
 func Read(ctx context.Context, path string, files []string) (*Source, error) {
+	return ReadAs(ctx, path, path, files)
+}
+
+// ReadAs is [Read] of a file that people know by another name.
+func ReadAs(ctx context.Context, name, path string, files []string) (*Source, error) {
 	s, err := read(ctx, path, files)
 	if err != nil && ctx.Err() == nil {
-		return nil, fault.New(fault.Usage, fmt.Errorf("source %q: %w", path, err), hint)
+		return nil, fault.New(fault.Usage, fmt.Errorf("source %q: %w", name, err), hint)
 	}
 	return s, err
 }
