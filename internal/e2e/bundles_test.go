@@ -330,7 +330,3 @@ func testBundleIsCache(t *testing.T, b *bundles) {
 	b.p.nix(t, "nix", "store", "verify", "--store", "file://"+dir, "-r", "--option", "trusted-public-keys", key, b.p.native(t)).must(t)
 }
 
-func isThere(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
