@@ -329,4 +329,3 @@ func testBundleIsCache(t *testing.T, b *bundles) {
 	key := strings.TrimSpace(string(read(t, b.key)))
 	b.p.nix(t, "nix", "store", "verify", "--store", "file://"+dir, "-r", "--option", "trusted-public-keys", key, b.p.native(t)).must(t)
 }
-
