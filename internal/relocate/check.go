@@ -48,7 +48,7 @@ func (k *checker) Write(p []byte) (int, error) { return k.seam.Write(p) }
 
 // count counts what begins in b before to.
 func (k *checker) count(b []byte, base int64, _, to int) {
-	k.places.texts(k.kinds, b)
+	k.places.texts(k.kinds, b, false)
 	pairs := between(k.places.pairs, 0, to+window)
 	for _, t := range []*texts{&k.from, &k.to} {
 		if t.leads == nil {
@@ -76,7 +76,7 @@ func (k *checker) count(b []byte, base int64, _, to int) {
 			k.hashes(b[first:done], to-first)
 		}
 	}
-	k.wide(b, base, to)
+	k.wide(b, to)
 }
 
 // at counts a directory that is at a place.
@@ -122,7 +122,7 @@ func (k *checker) hashes(digits []byte, to int) {
 }
 
 // wide counts the same among letters with zeros in between.
-func (k *checker) wide(b []byte, _ int64, to int) {
+func (k *checker) wide(b []byte, to int) {
 	at := 0
 	for _, p := range between(k.places.wide, 0, to+8) {
 		if p < at {

@@ -112,7 +112,7 @@ func (c *content) short(text []byte, file string) {
 	c.reset(file)
 	buf := c.buf
 	c.buf = text
-	c.places.texts(c.m.kinds, text)
+	c.places.texts(c.m.kinds, text, c.texts)
 	c.rewrite(0, len(text))
 	c.rewriteWide(0, len(text))
 	c.buf = buf
@@ -126,7 +126,7 @@ func (c *content) advance(last bool) error {
 	if last {
 		texts, wide, pieces, done = end, end, end, end
 	}
-	c.places.texts(c.m.kinds, c.buf)
+	c.places.texts(c.m.kinds, c.buf, c.texts)
 	c.dirty = c.dirty[:0]
 	if texts > c.plain {
 		c.rewrite(int(c.plain-c.base), int(texts-c.base))

@@ -62,7 +62,7 @@ func TestPlaces(t *testing.T) {
 				b[i] = b[i-1]
 			}
 		}
-		p.texts(m.kinds, b)
+		p.texts(m.kinds, b, true)
 		p.pieces(m.kinds, b)
 		covered := func(list []span, at int) bool {
 			return slices.ContainsFunc(list, func(s span) bool { return s.from <= at && at < s.to })

@@ -40,8 +40,8 @@ func zigzag(zero uint64) uint64 {
 // mark marks b.
 func (p *places) mark(k *kinds, b []byte) { p.marks = k.mark(p.marks[:0], b) }
 
-// texts finds places of texts in b.
-func (p *places) texts(k *kinds, b []byte) {
+// texts finds places of texts in b, and of base64 if that is asked for.
+func (p *places) texts(k *kinds, b []byte, base64 bool) {
 	p.mark(k, b)
 	p.pairs, p.hashes, p.base64, p.wide = p.pairs[:0], p.hashes[:0], p.base64[:0], p.wide[:0]
 	for i := range p.marks {
@@ -50,17 +50,17 @@ func (p *places) texts(k *kinds, b []byte) {
 			p.pairs = places64(p.pairs, at, m.pair)
 		}
 		// Of a hash part's 32 digits, 16 fill a quarter of a block; so do those of a line of base64.
-		if x := sixteen(m.graph); x != 0 {
-			for y := x; y != 0; y &= y - 1 {
-				q := bits.TrailingZeros64(y)
+		if base64 {
+			for x := sixteen(m.graph); x != 0; x &= x - 1 {
+				q := bits.TrailingZeros64(x)
 				if p.graphs(i, q) >= minLine {
 					p.base64 = extend(p.base64, at+q-32, at+q+32)
 				}
 			}
-			for y := sixteen(m.digit); y != 0; y &= y - 1 {
-				q := at + bits.TrailingZeros64(y)
-				p.hashes = extend(p.hashes, q-16, q+1)
-			}
+		}
+		for x := sixteen(m.digit); x != 0; x &= x - 1 {
+			q := at + bits.TrailingZeros64(x)
+			p.hashes = extend(p.hashes, q-16, q+1)
 		}
 		if x := zigzag(m.zero); x != 0 {
 			p.wide = places64(p.wide, at, x)

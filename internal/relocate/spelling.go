@@ -70,8 +70,13 @@ func (c *content) findBase64(from, to int) {
 		for end < len(b) && isBase64[b[end]] && end-start < 2*ahead {
 			end++
 		}
-		if end < len(b) && end-start < 2*ahead && (end-start < minLine || lineEnd(b[end:]) == 0) && !hopeful(b[start:end]) {
-			p = end - 1 - (end-1-p)%step // the last place that is looked at within
+		long := end-start >= 2*ahead
+		if end < len(b) && (long || end-start < minLine || lineEnd(b[end:]) == 0) && !hopeful(b[start:end]) {
+			next := end - 1
+			if long { // there may be more
+				next = end - ahead/2
+			}
+			p = next - (next-p)%step // the last place that is looked at within
 			continue
 		}
 		digits := c.letters[:0]
