@@ -100,6 +100,9 @@ func (f *planFlags) options(ctx context.Context, m machine) (stages.Options, err
 	}
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
+	if f.runtime && (f.url != "" || f.only) {
+		return o, fault.New(fault.Usage, errors.New("--cache: runtime mode compiles nothing that could be in one"), "leave out --runtime, or --cache")
+	}
 	o.CacheOnly = f.only
 	if o.Caches, err = f.caches(layout); err != nil {
 		return o, err

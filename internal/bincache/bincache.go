@@ -98,13 +98,13 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{URL: u.String(), Key: o.Key, Store: o.Store, base: u, opened: o, sleep: o.Sleep}
-	reach := local{net: o.Transport, files: http.NewFileTransport(http.Dir("/")), host: u.Hostname()}
+	reach := local{net: o.Transport, files: http.NewFileTransport(http.Dir("/")), to: u}
 	if o.Netrc != "" {
 		if reach.login, err = login(o.Netrc, u.Hostname()); err != nil {
 			return nil, err
 		}
 	}
-	c.client = &http.Client{Transport: reach, Timeout: time.Minute}
+	c.client = &http.Client{Transport: reach, Timeout: time.Minute, CheckRedirect: fetch.CheckRedirect}
 	if c.sleep == nil {
 		c.sleep = fetch.Sleep
 	}
@@ -248,7 +248,7 @@ func (c *Cache) Transport() http.RoundTripper { return c.client.Transport }
 // local serves files of this machine besides what is on the net.
 type local struct {
 	net, files http.RoundTripper
-	host       string // that the login is for
+	to         *url.URL // that the login is for
 	login      *url.Userinfo
 }
 
@@ -262,7 +262,7 @@ func (l local) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return reply, err
 	}
-	if l.login != nil && req.URL.Hostname() == l.host {
+	if l.login != nil && req.URL.Host == l.to.Host && req.URL.Scheme == l.to.Scheme {
 		req = req.Clone(req.Context())
 		password, _ := l.login.Password()
 		req.SetBasicAuth(l.login.Username(), password)

@@ -277,6 +277,32 @@ func TestTriesAgain(t *testing.T) {
 	}
 }
 
+// TestRedirects: a server cannot have a file of this machine read, or the login given to another.
+func TestRedirects(t *testing.T) {
+	dir, key, _ := fixture(t)
+	var got string
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Get("Authorization")
+		http.FileServer(http.Dir(dir)).ServeHTTP(w, r)
+	}))
+	defer other.Close()
+	to := "file://" + dir
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, to+r.URL.Path, http.StatusFound)
+	}))
+	defer server.Close()
+	o := options(server.URL, key)
+	o.Netrc = filepath.Join(t.TempDir(), "netrc")
+	put(t, filepath.Dir(o.Netrc), "netrc", "machine 127.0.0.1 login me password word\n")
+	if _, err := bincache.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), `redirect to scheme "file"`) {
+		t.Errorf("error %v", err)
+	}
+	to = other.URL
+	if c := open(t, o); c.New || got != "" {
+		t.Errorf("the other server was given %q", got)
+	}
+}
+
 func TestParseURL(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://h/p": "https://h/p", "http://h:8080/p/": "http://h:8080/p", "https://h": "https://h", "file:///a/b/": "file:///a/b",

@@ -103,7 +103,7 @@ func New(o Options) (*Fetcher, error) {
 	return &Fetcher{
 		opts:   o,
 		cache:  cache{dir: filepath.Clean(o.CacheDir)},
-		client: &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect},
+		client: &http.Client{Transport: o.Transport, CheckRedirect: CheckRedirect},
 		known:  make(map[string]string),
 	}, nil
 }
