@@ -29,8 +29,8 @@ type Plan struct {
 	// Generation is the number of the generation that will be current; none in runtime mode.
 	Generation int `json:"generation,omitempty"`
 	// Other says that what is installed is complete, and other than these options make.
-	Other bool `json:"other,omitempty"`
-	Stages     []State       `json:"stages"`
+	Other  bool    `json:"other,omitempty"`
+	Stages []State `json:"stages"`
 	// Mirror is where files will come from; nil where nothing has to be fetched.
 	Mirror *mirror.Mirror `json:"mirror,omitempty"`
 	// SeedFiles and SeedBytes count the whole seed, FetchFiles and FetchBytes what of it

@@ -59,7 +59,7 @@ Generations of profiles, and those of the installation that "bootstrap history" 
 type collection struct {
 	*collect.Plan
 	Installation []int           `json:"installation"` // numbers of generations of the installation that go
-	Result *collect.Result `json:"result,omitempty"`
+	Result       *collect.Result `json:"result,omitempty"`
 }
 
 func collectGarbage(ctx context.Context, m machine, f *gcFlags) (err error) {
