@@ -185,6 +185,20 @@ func (r *installation) linkPlaces() error {
 	return r.dropFlat()
 }
 
+// announcePlaces records the links that are going to be made, with the directories they are in, so
+// that the receipt has them.
+func (r *installation) announcePlaces() error {
+	if r.gen.number == 0 || r.gen.flat {
+		return nil
+	}
+	for _, m := range lineage.Members(r.layout) {
+		if _, err := r.place("", journal.Link, m.Live); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *installation) linkPlace(stage string, m lineage.Member) error {
 	if m.Linked(r.layout) || m.Live == r.layout.DefaultProfile() && r.extended(m.Live) {
 		return nil

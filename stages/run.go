@@ -134,6 +134,9 @@ func (r *installation) execute(ctx context.Context) (rec *receipt.Receipt, err e
 	if err := r.audit(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.announcePlaces(); err != nil {
+		return nil, err
+	}
 	rec, err = r.writeReceipt()
 	if err == nil {
 		err = r.activate()

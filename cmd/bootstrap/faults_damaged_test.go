@@ -145,7 +145,7 @@ func damagedRecords() []mishap {
 				must(p.T, os.WriteFile(work(p, "receipt.json"), []byte(`{"version": 99, "more": true}`), 0o644))
 				p.run().wants(1, "newer bootstrap", "(?m)^hint: use a newer bootstrap")
 			},
-			heal: func(p *patient) { must(p.T, os.Remove(work(p, "receipt.json"))) },
+			heal: func(p *patient) { must(p.T, os.Remove(work(p, "generations/1/receipt.json"))) },
 		},
 		spoilt("journal-torn", "any", "half a line at the end of the journal", "left out",
 			func(p *patient) {
