@@ -73,7 +73,7 @@ func ParseURL(text string) (host string, err error) {
 	case strings.Contains(name, ":"):
 		return "", errors.New("has a port, which Nix 2.26 cannot tell ssh")
 	case host == "localhost": // with a user it would
-		return "", errors.New("Nix would not use ssh for it")
+		return "", errors.New("is not reached by ssh: Nix takes it for this very machine")
 	}
 	if strings.HasPrefix(name, "-") || strings.HasPrefix(host, "-") || !sshcmd.Plain(strings.NewReplacer("[", "", "]", "").Replace(host)) {
 		return "", errors.New("is no name of a host")

@@ -110,7 +110,7 @@ func (m Machine) Connect(ctx context.Context, n nixcmd.Nix) error {
 	var e *run.Error
 	_, err := n.Command("nix", "store", "info", "--json", "--store", m.StoreURL()).Output(ctx)
 	if err != nil && ctx.Err() == nil && errors.As(err, &e) {
-		return m.refuse(fmt.Errorf("Nix does not reach its store: %s", last(e.Tail)), "see that "+m.Program+" is there, and can be run")
+		return m.refuse(fmt.Errorf("its store is not reached: %s", last(e.Tail)), "see that "+m.Program+" is there, and can be run")
 	}
 	return err
 }
