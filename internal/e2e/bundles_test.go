@@ -77,11 +77,7 @@ func (b *bundles) create(t *testing.T, p *place, file string) {
 func (b *bundles) at(t *testing.T, name string) *place {
 	t.Helper()
 	p := *b.p
-	parent := filepath.Dir(p.root())
-	if os.Getuid() != 0 {
-		parent = b.dir
-	}
-	root := filepath.Join(parent, name)
+	root := filepath.Join(filepath.Dir(p.root()), name)
 	remove(t, root)
 	t.Cleanup(func() { remove(t, root) })
 	p.w.mkdir(t, root)

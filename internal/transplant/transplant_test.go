@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -305,5 +306,21 @@ func TestUniqueWindows(t *testing.T) {
 	}
 	if got := transplant.StoreOf(32, "/", 0); len(got) != 32 || !strings.HasPrefix(got, "/n") {
 		t.Errorf("in /: %q", got)
+	}
+}
+
+// TestScriptMakesTheSameNames holds scripts/bundles to the names that are made up here.
+func TestScriptMakesTheSameNames(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("../../scripts/bundles", "-n", "-p", "/srv/built", "24", "32", "48").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var want []string
+	for _, length := range []int{24, 32, 48} {
+		want = append(want, transplant.StoreOf(length, "/srv/built", 0))
+	}
+	if diff := cmp.Diff(want, strings.Fields(string(out))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
