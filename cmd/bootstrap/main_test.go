@@ -40,6 +40,8 @@ func nobody() {
 //
 // Besides the commands of testscript they have those of [world]:
 //
+//	upstream DIR                  makes derivations, and a cache of another store directory
+//	ask SOCKET CODE PATH [REGEX]  asks an HTTP server on a socket
 //	exits CODE PROGRAM [ARG...]   runs a program that must end with that exit code
 //	snap                          remembers every file of the script's directory
 //	unchanged [PATH...]           fails if any differs by now, but for those below the paths
@@ -59,8 +61,6 @@ func nobody() {
 //	                              are in it already
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
-//	upstream DIR                  makes derivations, and a cache of another store directory
-//	ask SOCKET CODE PATH [REGEX]  asks an HTTP server on a socket
 //
 // The condition [root] holds where the tests are run by root.
 func TestScript(t *testing.T) {
@@ -76,6 +76,8 @@ func TestScript(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"upstream":  upstream,
+			"ask":       asks,
 			"exits":     exits,
 			"snap":      snap,
 			"unchanged": unchanged,
@@ -90,8 +92,6 @@ func TestScript(t *testing.T) {
 			"start":     start,
 			"interrupt": interrupt,
 			"nixsource": nixSource,
-			"upstream":  upstream,
-			"ask":       asks,
 		},
 	})
 }

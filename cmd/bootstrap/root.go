@@ -125,11 +125,12 @@ If the path does not end in "store", the store directory is DIR/store.`,
 	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitCodes)
 	f.register(cmd.Flags())
 	cmd.AddCommand(
-		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m), cacheCommand(m), buildCommand(m), doctorCommand(m), tryCommand(m), procCommand(),
+		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m), doctorCommand(m), tryCommand(m), procCommand(),
 		listCommand(m), whichCommand(m),
 		versionsCommand(m), patchesCommand(m), provenanceCommand(m), verifyCommand(m),
 		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m), envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)
+	cmd.AddCommand(cacheCommand(m), buildCommand(m))
 	cmd.AddCommand(releaseCommands()...)
 	return cmd
 }

@@ -35,13 +35,6 @@ func TestExportsOnly(t *testing.T) {
 	testExports(t, a, b)
 }
 
-// TestRelocatingOnly does the same with testRelocating, which takes the package set of the first.
-func TestRelocatingOnly(t *testing.T) {
-	a, _ := standing(t)
-	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
-	testRelocating(t, a)
-}
-
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()
