@@ -41,6 +41,8 @@ func nobody() {
 //
 // Besides the commands of testscript they have those of [world]:
 //
+//	upstream DIR                  makes derivations, and a cache of another store directory
+//	ask SOCKET CODE PATH [REGEX]  asks an HTTP server on a socket
 //	exits CODE PROGRAM [ARG...]   runs a program that must end with that exit code
 //	snap                          remembers every file of the script's directory
 //	unchanged [PATH...]           fails if any differs by now, but for those below the paths
@@ -67,8 +69,6 @@ func nobody() {
 //	                              root, with a file of that name in its Nix besides; sets KEY and SUM
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
-//	upstream DIR                  makes derivations, and a cache of another store directory
-//	ask SOCKET CODE PATH [REGEX]  asks an HTTP server on a socket
 //
 // The condition [root] holds where the tests are run by root, [namespaces] where whoever runs them
 // may make a mount namespace, in a user namespace or by being root.

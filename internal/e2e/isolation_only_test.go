@@ -78,13 +78,6 @@ func TestDestdirOnly(t *testing.T) {
 	testDestdir(t, a)
 }
 
-// TestRelocatingOnly does the same with testRelocating, which takes the package set of the first.
-func TestRelocatingOnly(t *testing.T) {
-	a, _ := standing(t)
-	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
-	testRelocating(t, a)
-}
-
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()
