@@ -68,7 +68,7 @@ func (r *installation) refuseToolchain() []*fault.Error {
 		return nil
 	}
 	return []*fault.Error{{
-		Kind: fault.Unfit, Err: fmt.Errorf("Nix %s: the toolchain of the lock is without %s", r.version, strings.Join(missing, ", ")),
+		Kind: fault.Unfit, Err: fmt.Errorf("nix %s: the toolchain of the lock is without %s", r.version, strings.Join(missing, ", ")),
 		Hint: "give a lock of a newer distribution with --lock (docs/VERSIONS.md says how to make one), or build an older Nix",
 	}}
 }
