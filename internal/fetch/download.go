@@ -28,13 +28,13 @@ func (d *download) run(ctx context.Context) (string, error) {
 	var worst error
 	var worstHost string
 	for i, raw := range d.file.URLs {
-		src, err := parseURL(raw)
+		src, err := d.f.parseURL(raw)
 		if err != nil {
 			return "", err
 		}
 		path, err := d.from(ctx, src)
 		if err == nil {
-			d.f.trouble.over(src.Host)
+			d.f.trouble.over(hostOf(src))
 			d.f.remember(d.file.SHA256, path)
 			return path, nil
 		}
@@ -45,12 +45,12 @@ func (d *download) run(ctx context.Context) (string, error) {
 			return "", localFault(d.f.cache.dir, err)
 		}
 		if rank(err) > rank(worst) {
-			worst, worstHost = err, src.Host
+			worst, worstHost = err, hostOf(src)
 		}
 		if i+1 < len(d.file.URLs) {
-			d.troubled(src.Host, err, 0, "%q, trying the next address", d.file.Name)
+			d.troubled(hostOf(src), err, 0, "%q, trying the next address", d.file.Name)
 		} else if rank(err) > 2 {
-			d.f.warn("%s: %s: %q", src.Host, reason(err), d.file.Name)
+			d.f.warn("%s: %s: %q", hostOf(src), reason(err), d.file.Name)
 		}
 	}
 	return "", finalFault(d.file, worstHost, worst)
@@ -76,7 +76,7 @@ func (d *download) from(ctx context.Context, src *url.URL) (string, error) {
 			}
 			doubted = true
 			d.f.warn("%s: %q, continued from a partial download, is wrong (%s): starting over",
-				src.Host, d.file.Name, reason(err))
+				hostOf(src), d.file.Name, reason(err))
 			continue
 		}
 		var transfer *transferError
@@ -94,7 +94,7 @@ func (d *download) from(ctx context.Context, src *url.URL) (string, error) {
 			return "", err
 		}
 		delay := backoff(n, transfer.after)
-		d.troubled(src.Host, err, n, "%q, attempt %d of %d in %s", d.file.Name, n+1, attempts, delay.Round(100*time.Millisecond))
+		d.troubled(hostOf(src), err, n, "%q, attempt %d of %d in %s", d.file.Name, n+1, attempts, delay.Round(100*time.Millisecond))
 		if err := d.f.opts.Sleep(ctx, delay); err != nil {
 			return "", err
 		}
@@ -121,7 +121,7 @@ func (d *download) attempt(ctx context.Context, src *url.URL) (path string, resu
 		d.meter.set(have)
 	}
 	if err == nil {
-		path, err = d.finish(ctx, src.Host, x.html)
+		path, err = d.finish(ctx, hostOf(src), x.html)
 	}
 	resumed = x.offset > 0
 	if rank(err) > 2 && !x.refused {

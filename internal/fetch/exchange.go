@@ -126,7 +126,7 @@ func (x *exchange) whole(resp *http.Response) (*http.Response, error) {
 	if n > x.limit() || n >= 0 && x.file.Size > 0 && n != x.file.Size {
 		resp.Body.Close()
 		x.refused = true
-		return nil, &SizeError{File: x.file, Host: x.url.Host, Got: n, HTML: x.html}
+		return nil, &SizeError{File: x.file, Host: hostOf(x.url), Got: n, HTML: x.html}
 	}
 	if err := x.part.reset(); err != nil {
 		resp.Body.Close()
@@ -236,7 +236,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.reply.Read(p[:min(int64(len(p)), room+1)])
 	x.watch.Stop()
 	if int64(n) > room {
-		return 0, &SizeError{File: x.file, Host: x.url.Host, Got: b.n + int64(n), HTML: x.html}
+		return 0, &SizeError{File: x.file, Host: hostOf(x.url), Got: b.n + int64(n), HTML: x.html}
 	}
 	b.n += int64(n)
 	x.meter.set(b.n)
@@ -248,7 +248,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if x.file.Size > 0 && b.n < x.file.Size {
 		if x.html {
-			return n, &SizeError{File: x.file, Host: x.url.Host, Got: b.n, HTML: true}
+			return n, &SizeError{File: x.file, Host: hostOf(x.url), Got: b.n, HTML: true}
 		}
 		return n, &transferError{err: fmt.Errorf("ended after %d of %d bytes", b.n, x.file.Size), retry: true}
 	}

@@ -34,13 +34,14 @@ type File struct {
 	SHA256 string   // 64 lower-case hexadecimal digits
 	Size   int64    // bytes; 0 where it is not known
 	Name   string   // for messages alone
-	URLs   []string // http and https, tried in order; none: the cache or nothing
+	URLs   []string // http and https, and file where [Options.Files] says so, tried in order; none: the cache or nothing
 }
 
 // Options are the options of [New]. All but CacheDir may be left zero.
 type Options struct {
 	CacheDir  string            // absolute; made if it is not there
 	Transport http.RoundTripper // default: [NewTransport] without a proxy
+	Files     bool              // addresses may be files of this machine; Transport serves them
 	Parallel  int               // files at a time; default 8
 	Retries   int               // per address, beyond the first attempt; default 4, negative for none
 	Stall     time.Duration     // a transfer without a byte for so long is cut; default 30 s
@@ -101,7 +102,7 @@ func New(o Options) (*Fetcher, error) {
 	return &Fetcher{
 		opts:   o,
 		cache:  cache{dir: filepath.Clean(o.CacheDir)},
-		client: &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect},
+		client: &http.Client{Transport: o.Transport, CheckRedirect: CheckRedirect},
 		known:  make(map[string]string),
 	}, nil
 }
@@ -114,7 +115,7 @@ func New(o Options) (*Fetcher, error) {
 // any other error ends the whole call at once. What was fetched by then stays,
 // and so does what was fetched in part: the next call continues it.
 func (f *Fetcher) Fetch(ctx context.Context, files []File) (map[string]string, error) {
-	files, err := prepare(files)
+	files, err := f.prepare(files)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +247,7 @@ func (f *Fetcher) emit(e event.Event) {
 
 // prepare checks the files, drops what is there twice, and puts the largest first:
 // begun last, a large file would be fetched alone at the end.
-func prepare(files []File) ([]File, error) {
+func (f *Fetcher) prepare(files []File) ([]File, error) {
 	sizes := make(map[string]int64, len(files))
 	out := make([]File, 0, len(files))
 	for _, file := range files {
@@ -260,7 +261,7 @@ func prepare(files []File) ([]File, error) {
 			return nil, fmt.Errorf("fetch %q: a size of %d bytes", file.Name, file.Size)
 		}
 		for _, raw := range file.URLs {
-			if _, err := parseURL(raw); err != nil {
+			if _, err := f.parseURL(raw); err != nil {
 				return nil, fault.New(fault.Usage, fmt.Errorf("fetch %q: %w", file.Name, err),
 					"An address is http://host/path or https://host/path.")
 			}
@@ -291,10 +292,13 @@ func sum(files []File) int64 {
 }
 
 // parseURL keeps the address itself out of its errors: it may hold a password.
-func parseURL(raw string) (*url.URL, error) {
+func (f *Fetcher) parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, errors.New("an address that is no URL")
+	}
+	if f.opts.Files && u.Scheme == "file" && u.Host == "" {
+		return u, nil
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("an address with scheme %q", u.Scheme)

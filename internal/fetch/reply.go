@@ -88,8 +88,8 @@ type redirectError struct{ text string }
 
 func (e *redirectError) Error() string { return e.text }
 
-// checkRedirect is the [http.Client.CheckRedirect] of all requests.
-func checkRedirect(req *http.Request, via []*http.Request) error {
+// CheckRedirect is the [http.Client.CheckRedirect] of all requests.
+func CheckRedirect(req *http.Request, via []*http.Request) error {
 	const most = 10
 	if len(via) > most {
 		return &redirectError{fmt.Sprintf("more than %d redirects", most)}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/nixconf"
@@ -23,10 +21,8 @@ func Included(l prefix.Layout) error {
 	if err != nil {
 		return fault.New(fault.Unfit, fmt.Errorf("read %q: %w", l.NixConf(), cause(err)), again)
 	}
-	for line := range strings.Lines(string(conf)) {
-		if slices.Equal(strings.Fields(line), []string{"!include", filepath.Base(l.BorrowedConf())}) {
-			return nil
-		}
+	if nixconf.Includes(conf, filepath.Base(l.BorrowedConf())) {
+		return nil
 	}
 	return fault.New(fault.Unfit, fmt.Errorf("%q: does not include %q", l.NixConf(), filepath.Base(l.BorrowedConf())), again)
 }

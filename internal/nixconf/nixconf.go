@@ -118,6 +118,7 @@ func (o Options) data() map[string]any {
 		"LocalFeature":       localFeature,
 		"Public":             Public(),
 		"Borrowed":           filepath.Base(o.Layout.BorrowedConf()),
+		"Caches":             filepath.Base(o.Layout.CachesConf()),
 		"NoWAL":              o.NoWAL,
 		"NoWALReason":        sentence(o.NoWALReason),
 		"MaxJobs":            o.MaxJobs,
@@ -148,14 +149,8 @@ func (o Options) check() error {
 		}
 	}
 	for _, s := range o.Substituters {
-		if err := checkWord("substituter", s.URL); err != nil {
+		if err := s.check(); err != nil {
 			return err
-		}
-		if err := checkWord("public key", s.PublicKey); err != nil {
-			return err
-		}
-		if name, key, ok := strings.Cut(s.PublicKey, ":"); !ok || name == "" || key == "" {
-			return fmt.Errorf("public key %q: is not <name>:<key>", s.PublicKey)
 		}
 	}
 	if o.Local != "" {

@@ -72,6 +72,7 @@ func bare() map[string]string {
 		"eval-cache":                 "true",
 		"upgrade-nix-store-path-url": "",
 		"!include nix.borrowed.conf": "",
+		"!include nix.caches.conf":   "",
 		"!include nix.custom.conf":   "",
 	}
 }

@@ -83,6 +83,12 @@ func (l Layout) NixConf() string { return filepath.Join(l.Conf, "nix.conf") }
 // BorrowedConf returns the file that nix.conf includes for what the prefix borrows of other stores.
 func (l Layout) BorrowedConf() string { return filepath.Join(l.Conf, "nix.borrowed.conf") }
 
+// CachesConf returns the file that nix.conf includes for the binary caches of this store directory.
+func (l Layout) CachesConf() string { return filepath.Join(l.Conf, "nix.caches.conf") }
+
+// Netrc returns the file in which Nix looks for logins at servers. It is the user's own.
+func (l Layout) Netrc() string { return filepath.Join(l.Conf, "netrc") }
+
 // Certificates returns the link to the bundle of certificates the prefix brings.
 func (l Layout) Certificates() string { return filepath.Join(l.Conf, "ca-bundle.crt") }
 
