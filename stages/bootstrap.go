@@ -25,7 +25,11 @@ func bootstrapStage() stage {
 			if err := r.writePackages(ctx, Bootstrap); err != nil {
 				return nil, err
 			}
-			made, err := r.build(ctx, Bootstrap, r.hostNix(Bootstrap), "nix-bootstrap")
+			host := r.hostNix(Bootstrap)
+			if err := r.addSeed(ctx, host, lock.NixSource, lock.HelloSource); err != nil {
+				return nil, err
+			}
+			made, err := r.build(ctx, Bootstrap, host, "nix-bootstrap")
 			if err != nil {
 				return nil, err
 			}

@@ -35,7 +35,7 @@ func configureStage() stage {
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
 			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.extraAuthorities())
-			return filesIntact(out) && asked && r.havePackages() && exists(r.layout.BuildDir()) &&
+			return filesIntact(out) && asked && r.usesCaches() && r.havePackages() && exists(r.layout.BuildDir()) &&
 				r.rooted(r.known(Toolchain), toolAttributes()...) && r.rooted(r.known(Native), "nix")
 		},
 		build: (*installation).configure,
@@ -68,6 +68,9 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 		shellenv.File{Path: l.NixConf(), Content: conf, Mode: 0o644},
 		shellenv.File{Path: l.Certificates(), Content: bundle, Mode: 0o644})
 	if err := r.writeFiles(Configure, files, out); err != nil {
+		return nil, err
+	}
+	if err := r.useCaches(); err != nil {
 		return nil, err
 	}
 	if err := r.root(Configure, r.known(Toolchain), toolAttributes()...); err != nil {

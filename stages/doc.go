@@ -12,6 +12,11 @@
 //	profile   = install(native)                         a generation with nix in it
 //	proof     = native.build(a small derivation)        in every shell that is there
 //
+// A cache may have what toolchain or native would be. What made them is then left out:
+//
+//	toolchain = host.substitute(packages.toolchain)     signed by the key of the cache
+//	native    = host.substitute(packages.nix)           no bootstrap nix, no compiler, no source
+//
 // Runtime mode ends early, with a Nix that is told of the prefix each time it is run:
 //
 //	runtime   = (host, options)                         programs that run the host nix on the prefix

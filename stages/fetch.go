@@ -27,18 +27,19 @@ const (
 
 // fetchStage: seed = fetch(lock).
 //
-// Key: the entries of the lock for this architecture, by sha256.
+// Key: the entries of the lock for this architecture, and what a cache has of later stages, by sha256.
 // Output: nothing of its own; the files are in the cache, which all prefixes share.
 func fetchStage() stage {
 	return stage{
 		name: Fetch, does: "download the seed", usedBy: []string{Host, Toolchain, Bootstrap, Native, Runtime},
-		inputs: func(r *installation) (any, error) { return r.digests(r.seed()), nil },
+		bringsTo: []string{Toolchain, Native},
+		inputs:   func(r *installation) (any, error) { return append(r.digests(r.seed()), r.offeredDigests()...), nil },
 		intact: func(_ context.Context, r *installation, _ outputs) bool {
 			f, err := r.fetcher()
 			if err != nil {
 				return false
 			}
-			n, _ := f.Missing(r.files(r.seed(), ""))
+			n, _ := f.Missing(append(r.files(r.seed(), ""), r.offeredFiles()...))
 			return n == 0
 		},
 		build: (*installation).fetchSeed,
@@ -48,9 +49,7 @@ func fetchStage() stage {
 // seed returns the entries of the lock that this run needs.
 func (r *installation) seed() []lock.Entry {
 	roles := []lock.Role{lock.Shell, lock.Patchelf, lock.CACert}
-	if !r.Runtime {
-		roles = append(roles, lock.Toolchain, lock.NixSource, lock.HelloSource)
-	}
+	roles = append(roles, r.buildRoles()...)
 	if r.Host == "" {
 		roles = append(roles, lock.Host)
 	}
@@ -121,7 +120,10 @@ func (r *installation) fetchSeed(ctx context.Context) (outputs, error) {
 	if err != nil {
 		return nil, blame(err, from)
 	}
-	return outputs{"files": fmt.Sprint(len(r.seed()))}, nil
+	if err := r.fetchOffers(ctx); err != nil {
+		return nil, err
+	}
+	return outputs{"files": fmt.Sprint(len(r.seed()) + len(r.offeredFiles()))}, nil
 }
 
 // blame says in the hint which mirror was asked, and how it was found: it may be one of the host's own

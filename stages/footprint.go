@@ -22,6 +22,7 @@ const (
 	bootstrapCPU     = 270
 	nativeCPU        = 370
 	otherSeconds     = 3
+	takeSeconds      = 15       // of a toolchain that a cache has, once it is downloaded
 	expectedRate     = 10 << 20 // bytes a second
 )
 
@@ -29,6 +30,10 @@ const (
 func (r *installation) footprint() (peak, keep, files int64) {
 	if r.Runtime {
 		return runtimeBytes, runtimeBytes, runtimeInodes
+	}
+	if len(r.offers) > 0 && !r.builds[Toolchain] && !r.builds[Native] {
+		keep = toolchainBytes + nixBytes
+		return keep + hostBytes, keep, inodes
 	}
 	var seed int64
 	for _, e := range r.seed() {
@@ -55,6 +60,9 @@ func (r *installation) present(p *Plan) int64 {
 
 // expected returns how many seconds a stage is expected to take here.
 func (r *installation) expected(stage string) float64 {
+	if r.offers[stage] != nil {
+		return map[string]float64{Toolchain: takeSeconds, Native: otherSeconds}[stage]
+	}
 	jobs := float64(r.jobs())
 	return map[string]float64{
 		Host: hostSeconds, Toolchain: toolchainSeconds,

@@ -25,6 +25,7 @@ const oldestHost = ">= 2.24"
 func hostStage() stage {
 	return stage{
 		name: Host, does: "make the host nix run here", usedBy: []string{Toolchain, Bootstrap},
+		bringsTo: []string{Toolchain, Native},
 		inputs: func(r *installation) (any, error) {
 			return []any{
 				r.digests(r.lock.For(r.arch, r.hostRoles()...)), r.Host, r.HostSHA256, r.layout.HostDir(),

@@ -21,13 +21,14 @@ import (
 // Output: nix, the store path; closure, the bytes of it and everything it refers to.
 func nativeStage() stage {
 	return stage{
-		name: Native, does: "compile the Nix to keep, with that one",
+		name: Native, does: "compile the Nix to keep, with that one", attributes: []string{"nix"},
 		inputs: nixInputs,
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
 			return r.haveNix(ctx, Native, out["nix"]) &&
 				unaltered(ctx, r.builtNix(Native, nixcmd.Program(out["nix"])), out["nix"])
 		},
-		build: (*installation).makeNative,
+		build:  (*installation).makeNative,
+		settle: (*installation).settleNative,
 	}
 }
 
@@ -43,20 +44,20 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	builder := r.builtNix(Native, nixcmd.Program(r.done[Bootstrap]["nix"]))
-	out, err := r.build(ctx, Native, builder, "nix")
-	if err != nil {
-		return nil, err
-	}
+	return r.build(ctx, Native, builder, "nix")
+}
+
+func (r *installation) settleNative(ctx context.Context, out outputs) error {
 	if err := r.root(Native, out, "nix"); err != nil {
-		return nil, err
+		return err
 	}
-	size, err := r.checkClosure(ctx, builder, out["nix"])
+	size, err := r.checkClosure(ctx, r.builtNix(Native, nixcmd.Program(out["nix"])), out["nix"])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	out["closure"] = fmt.Sprint(size)
 	out["summary"] = fmt.Sprintf("closure %.1f MiB", float64(size)/(1<<20))
-	return out, nil
+	return nil
 }
 
 // checkClosure makes sure that the native nix refers to nothing that built it, and returns how

@@ -44,6 +44,11 @@ type Options struct {
 	Snapshot     string             // base URL of the archive as the lock saw it; "" for Debian's snapshot archive
 	Keyring      openpgp.EntityList // whose signatures on an index count; nil for Debian's
 
+	// Caches are asked, in order, for what would be built otherwise. CacheOnly refuses to build what
+	// none of them has.
+	Caches    []Cache
+	CacheOnly bool
+
 	// Classic is the directory of another Nix whose store may have sources, as a rule /nix; "" for
 	// none. It is only read.
 	Classic string

@@ -35,6 +35,8 @@ type Plan struct {
 	SeedBytes  int64 `json:"seed_bytes"`
 	FetchFiles int   `json:"fetch_files"`
 	FetchBytes int64 `json:"fetch_bytes"`
+	// Cached is what comes from binary caches instead of being built; nil if none was asked.
+	Cached *Cached `json:"cached,omitempty"`
 	// CacheDir is where they are kept; what it holds is not counted in the fields below.
 	CacheDir string `json:"cache_dir"`
 	// PeakBytes is how much the prefix holds when it holds most, KeepBytes how much in the end.
@@ -102,7 +104,7 @@ func (p *Plan) Err() error {
 }
 
 // Make probes the host and makes the plan. It writes nothing, and asks the network only for
-// a mirror, and only if something has to be fetched.
+// a mirror, if something has to be fetched, and for what the caches have, if something has to be built.
 func Make(ctx context.Context, o Options) (*Plan, error) {
 	r, err := begin(o)
 	if err != nil {
@@ -163,6 +165,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.checkMode(); err != nil {
 		return nil, err
 	}
+	r.asks = true
 	p, err := r.surveyed(ctx)
 	if err != nil {
 		return nil, err
@@ -176,7 +179,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 	if err := r.measure(ctx, p); err != nil {
 		return nil, err
 	}
-	return r.refuse(p, p.Need(), r.refuseHost(ctx)...), nil
+	return r.refuse(p, p.Need(), slices.Concat(r.refuseHost(ctx), r.refuseBuild(p))...), nil
 }
 
 func (r *installation) refuse(p *Plan, need probe.Need, more ...*fault.Error) *Plan {
@@ -202,6 +205,9 @@ func (r *installation) measure(ctx context.Context, p *Plan) error {
 		if !s.Done {
 			p.Seconds += s.Seconds
 		}
+	}
+	if err := r.measureCaches(p); err != nil {
+		return err
 	}
 	if p.State(Fetch).Done {
 		return nil

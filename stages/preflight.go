@@ -11,9 +11,13 @@ func (p *Plan) Need() probe.Need {
 	if p.run.arch == "" || p.Complete() {
 		return probe.Need{}
 	}
-	return probe.Need{
+	need := probe.Need{
 		Bytes: p.PeakBytes - p.run.present(p), Inodes: p.Inodes, CacheBytes: p.FetchBytes, Kernel: minimumKernel,
 	}
+	if p.Cached != nil {
+		need.CacheBytes += p.Cached.FetchBytes
+	}
+	return need
 }
 
 // Jobs returns how many compilers are going to run at a time.

@@ -145,7 +145,7 @@ func (r *installation) mend(ctx context.Context, n nixcmd.Nix, altered []string)
 		errs = errors.Join(errs, r.deriveAgain(ctx, n))
 	}
 	if seed {
-		errs = errors.Join(errs, r.addSeed(ctx, n))
+		errs = errors.Join(errs, r.addSeed(ctx, n, seedRoles()...))
 	}
 	for _, path := range others {
 		_, err := n.Command("nix-store", "--repair-path", path).Output(ctx)
@@ -160,10 +160,15 @@ func (r *installation) mend(ctx context.Context, n nixcmd.Nix, altered []string)
 	return nil
 }
 
+// seedRoles are the roles of the files that may be in the store.
+func seedRoles() []lock.Role {
+	return []lock.Role{lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert, lock.NixSource, lock.HelloSource}
+}
+
 // seedNames are the names that files of the seed have in the store.
 func (r *installation) seedNames() map[string]bool {
 	names := map[string]bool{}
-	for _, e := range r.lock.For(r.arch, lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert, lock.NixSource, lock.HelloSource) {
+	for _, e := range r.lock.For(r.arch, seedRoles()...) {
 		names[storeName(e.Path)] = true
 	}
 	return names

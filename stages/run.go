@@ -30,6 +30,11 @@ type installation struct {
 	history *journal.History // before this run
 	journal *journal.Journal
 	done    map[string]outputs // of the stages that are done by now
+	offers  map[string]*offer  // of caches, by the stages whose outputs they have
+	builds  map[string]bool    // stages that no cache has, and that are not done
+	asked   map[string]bool    // keys that the caches were asked for
+	lacks   []string           // what none of them has, and why
+	asks    bool               // caches are to be asked
 	seconds map[string]float64
 	hooks   []receipt.Hook
 	made    map[string]bool // paths that this installer has made, in any run
@@ -41,7 +46,7 @@ type installation struct {
 func begin(o Options) (*installation, error) {
 	r := &installation{
 		Options: o, layout: o.Layout, lock: o.Lock,
-		done: map[string]outputs{}, seconds: map[string]float64{}, made: map[string]bool{},
+		done: map[string]outputs{}, offers: map[string]*offer{}, builds: map[string]bool{}, asked: map[string]bool{}, seconds: map[string]float64{}, made: map[string]bool{},
 	}
 	if r.Sink == nil {
 		r.Sink = event.Discard()
@@ -179,11 +184,11 @@ func (r *installation) stages(ctx context.Context) error {
 // stage runs one stage between two records of the journal.
 func (r *installation) stage(ctx context.Context, s stage, key string) error {
 	started := r.Now()
-	r.emit(event.Start, s.name, s.does)
+	r.emit(event.Start, s.name, r.doing(s))
 	if err := r.record(s.name+" begin", r.journal.Begin(s.name, key)); err != nil {
 		return err
 	}
-	out, err := s.build(r, ctx)
+	out, err := r.produce(ctx, s)
 	if err == nil && s.name == Fetch {
 		key, err = s.key(r, "") // the seed may be another one by now
 	}

@@ -34,15 +34,21 @@ type stage struct {
 	name string
 	// does says in a few words what the stage is about to do.
 	does string
-	// usedBy names the stages that need this one's outputs, where nothing else does:
+	// usedBy names the stages that are built with this one's outputs, where nothing else is:
 	// a scaffold, which may be gone once they are done. Nil means that the outputs are kept.
 	usedBy []string
+	// bringsTo names the stages that a scaffold brings outputs to, where a cache has them.
+	bringsTo []string
+	// attributes are what the package set calls the outputs, where a cache may have them; see [Cache].
+	attributes []string
 	// inputs is what the key is made of, besides the keys of the stages before.
 	inputs func(*installation) (any, error)
 	// intact reports whether the outputs are still there and fit for use.
 	intact func(context.Context, *installation, outputs) bool
 	// build makes the outputs. It may find parts of them from a run that was cut short.
 	build func(*installation, context.Context) (outputs, error)
+	// settle does what is left once the outputs are in the store, wherever they come from. May be nil.
+	settle func(*installation, context.Context, outputs) error
 }
 
 // pipeline returns the stages that have a key, in order. The probe comes before all of them.
@@ -66,7 +72,8 @@ func (r *installation) pipeline() []stage {
 		there[s.name] = true
 	}
 	for i := range all {
-		all[i].usedBy = slices.DeleteFunc(all[i].usedBy, func(user string) bool { return !there[user] })
+		absent := func(user string) bool { return !there[user] }
+		all[i].usedBy, all[i].bringsTo = slices.DeleteFunc(all[i].usedBy, absent), slices.DeleteFunc(all[i].bringsTo, absent)
 	}
 	return all
 }
@@ -99,46 +106,75 @@ type State struct {
 	Resume  bool              `json:"resume"`            // an earlier run began it and did not end it
 	Seconds float64           `json:"seconds"`           // how long it is expected to take
 	Outputs map[string]string `json:"outputs,omitempty"` // of the run that did it
+	Cache   string            `json:"cache,omitempty"`   // URL of the one that its outputs will come from
 }
 
 // survey finds out which stages are done, without writing anything.
 //
-// The keys follow from the inputs alone. From the last stage back to the first, a scaffold
-// counts as done where everything that would use it is.
+// The keys follow from the inputs alone. A stage that lasts and is not done may be offered by a
+// cache. From the last scaffold back to the first, one counts as done where everything that would
+// use it is done, or comes from a cache and does not need it; only then is it known what of the
+// seed there is to fetch.
 func (r *installation) survey(ctx context.Context) ([]State, error) {
 	all := r.pipeline()
 	states := make([]State, len(all))
 	previous := ""
 	for i, s := range all {
+		states[i] = State{Name: s.name, Does: s.does}
+		if len(s.usedBy) > 0 {
+			continue
+		}
 		key, err := s.key(r, previous)
 		if err != nil {
 			return nil, err
 		}
-		if len(s.usedBy) == 0 {
-			previous = key
-		}
-		states[i] = State{Name: s.name, Does: s.does, Key: key, Seconds: r.expected(s.name)}
+		states[i].Key, previous = key, key
+		r.standing(ctx, s, &states[i])
 	}
-	done := map[string]bool{}
+	if err := r.askCaches(ctx, all, states); err != nil {
+		return nil, err
+	}
+	// The keys of scaffolds are in no other; that of the seed depends on what is to be built.
+	previous = ""
+	for i, s := range all {
+		if len(s.usedBy) == 0 {
+			previous = states[i].Key
+			continue
+		}
+		key, err := s.key(r, previous)
+		if err != nil {
+			return nil, err
+		}
+		states[i].Key = key
+	}
+	idle := map[string]bool{}
 	for i := len(all) - 1; i >= 0; i-- {
 		s, st := all[i], &states[i]
-		last, known := r.history.Last(s.name)
-		if known && last.Key == st.Key {
-			switch last.Event {
-			case journal.End:
-				st.Outputs = maps.Clone(last.Output)
-				st.Done = s.intact(ctx, r, last.Output)
-			default:
-				st.Resume = true
+		if len(s.usedBy) > 0 {
+			r.standing(ctx, s, st)
+			if !st.Done {
+				needs := func(user string) bool { return !idle[user] }
+				built := func(user string) bool { return needs(user) && r.offers[user] == nil }
+				brought := func(user string) bool { return needs(user) && r.offers[user] != nil }
+				st.Done = !slices.ContainsFunc(s.usedBy, built) && !slices.ContainsFunc(s.bringsTo, brought)
 			}
 		}
-		if !st.Done && len(s.usedBy) > 0 {
-			st.Done = true
-			for _, user := range s.usedBy {
-				st.Done = st.Done && done[user]
-			}
-		}
-		done[s.name] = st.Done
+		idle[s.name] = st.Done
+		st.Seconds = r.expected(s.name)
 	}
 	return states, nil
+}
+
+// standing finds out what became of a stage in earlier runs.
+func (r *installation) standing(ctx context.Context, s stage, st *State) {
+	last, known := r.history.Last(s.name)
+	if !known || last.Key != st.Key {
+		return
+	}
+	if last.Event != journal.End {
+		st.Resume = true
+		return
+	}
+	st.Outputs = maps.Clone(last.Output)
+	st.Done = s.intact(ctx, r, last.Output)
 }

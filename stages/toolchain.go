@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bootstrap/internal/event"
@@ -66,7 +67,7 @@ func (r *installation) sound(ctx context.Context, out outputs) bool {
 // Output: a store path for each of toolAttributes, and the shape of all of them.
 func toolchainStage() stage {
 	return stage{
-		name: Toolchain, does: "unpack a compiler into the store",
+		name: Toolchain, does: "unpack a compiler into the store", attributes: toolAttributes(),
 		inputs: func(r *installation) (any, error) {
 			sums, err := r.packageDigests("lock.json", "patches/", "nix.nix", "builders/nix.sh", "hello.nix", "builders/hello.sh", "directories", "README")
 			return []any{
@@ -82,7 +83,7 @@ func toolchainStage() stage {
 				return nil, err
 			}
 			host := r.hostNix(Toolchain)
-			if err := r.addSeed(ctx, host); err != nil {
+			if err := r.addSeed(ctx, host, lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert); err != nil {
 				return nil, err
 			}
 			// The shell is in the store once it was evaluated.
@@ -95,25 +96,29 @@ func toolchainStage() stage {
 				return nil, err
 			}
 			maps.Copy(out, shell)
+			return out, nil
+		},
+		settle: func(r *installation, ctx context.Context, out outputs) (err error) {
 			if out["shape"], err = shape(ctx, toolPaths(out)...); err != nil {
-				return nil, err
+				return err
 			}
-			return out, r.root(Toolchain, out, toolAttributes()...)
+			return r.root(Toolchain, out, toolAttributes()...)
 		},
 	}
 }
 
-// addSeed puts the files of the seed into the store, under the paths that the fixed-output
+// addSeed puts files of the seed into the store, under the paths that the fixed-output
 // derivations of lock.nix have: so these count as built and nothing is downloaded.
-func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix) error {
-	entries := r.lock.For(r.arch,
-		lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert, lock.NixSource, lock.HelloSource)
+func (r *installation) addSeed(ctx context.Context, n nixcmd.Nix, roles ...lock.Role) error {
+	entries := r.lock.For(r.arch, roles...)
 	cached, err := r.cached(ctx, entries)
 	if err != nil {
 		return err
 	}
-	if err := r.vetSeed(ctx, cached); err != nil {
-		return err
+	if slices.Contains(roles, lock.Toolchain) { // builders unpack nothing else
+		if err := r.vetSeed(ctx, cached); err != nil {
+			return err
+		}
 	}
 	dir := filepath.Join(r.layout.TmpDir(), "seed")
 	if err := freshTree(dir); err != nil {

@@ -75,6 +75,8 @@ type Options struct {
 // Internal is what the host has decided.
 type Internal struct {
 	Architecture string `json:"architecture"` // as Debian calls it
+	// Caches are those that outputs were taken from instead of being built here, by stage.
+	Caches map[string]string `json:"caches,omitempty"`
 }
 
 // RunDetails is about this one installation.
@@ -140,7 +142,7 @@ func New(f Facts) (*Statement, error) {
 				NixVersion: r.NixVersion, Store: r.Layout.Store, State: r.Layout.State,
 				Log: r.Layout.Log, Conf: r.Layout.Conf, Mode: r.Mode,
 			},
-			InternalParameters:   Internal{Architecture: r.Host.Architecture},
+			InternalParameters:   Internal{Architecture: r.Host.Architecture, Caches: caches(r)},
 			ResolvedDependencies: deps,
 		},
 		RunDetails: RunDetails{
@@ -149,6 +151,17 @@ func New(f Facts) (*Statement, error) {
 		},
 	}
 	return s, nil
+}
+
+// caches returns which stages took their outputs from a cache, and from which.
+func caches(r *receipt.Receipt) map[string]string {
+	from := map[string]string{}
+	for _, s := range r.Stages {
+		if url := s.Outputs["cache"]; url != "" {
+			from[s.Name] = url
+		}
+	}
+	return from
 }
 
 // Hexadecimal returns the digits of a hash as Nix prints it: "sha256-" and base64, or "sha256:"

@@ -6,6 +6,7 @@ import (
 
 	"bootstrap/internal/journal"
 	"bootstrap/internal/loan"
+	"bootstrap/internal/nixconf"
 	"bootstrap/internal/prefix"
 )
 
@@ -23,6 +24,18 @@ func (s *survey) borrowed() {
 	conf := record{journal.File, s.Layout.BorrowedConf()}
 	if _, err := os.Lstat(conf.path); len(s.loans) > 0 && err == nil && !s.isFile(conf.path) {
 		s.addPath(Configuration, conf) // of a journal that was lost
+	}
+}
+
+// caches plans to remove the file with the caches that the prefix asks, of a journal that was lost.
+func (s *survey) caches() {
+	conf := record{journal.File, s.Layout.CachesConf()}
+	text, err := os.ReadFile(conf.path)
+	if err != nil || s.isFile(conf.path) {
+		return
+	}
+	if _, err := nixconf.ParseCaches(text); err == nil { // else somebody else wrote it
+		s.addPath(Configuration, conf)
 	}
 }
 

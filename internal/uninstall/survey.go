@@ -28,6 +28,7 @@ func (s *survey) run(ctx context.Context) error {
 	}
 	s.recorded()
 	s.borrowed()
+	s.caches()
 	s.lent()
 	for _, look := range []func(context.Context) error{s.store, s.state, s.logs, s.work} {
 		if err := look(ctx); err != nil {
