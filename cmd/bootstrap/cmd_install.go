@@ -175,14 +175,22 @@ which says %s. Links that nix makes point there; to run here what was built, use
 
 // explain says at length what the plan is about.
 func explain(w io.Writer, p *stages.Plan) {
-	if p.Mode == receipt.Runtime {
+	switch {
+	case p.Mode == receipt.Runtime:
 		fmt.Fprintf(w, `
 A Nix of Debian is unpacked, made to find its own libraries, and started with options that say
 where the store is, by small programs in its place. Nothing is compiled, and nothing that is
 built later on depends on how: the plain command makes a native Nix of the prefix whenever you like.
 
 `)
-	} else {
+	case p.State(stages.Native).Cache != "":
+		fmt.Fprintf(w, `
+The store directory is compiled into Nix, and every store path depends on it. The cache was filled
+from a prefix in %s: what it has under the key of a stage is what would be compiled here. Only what
+its key signed is taken, and only if the package set makes those very store paths:
+
+`, p.Layout.Store)
+	default:
 		fmt.Fprintf(w, `
 The store directory is compiled into Nix, and every store path depends on it. A Nix for %s can
 therefore not be downloaded; it is compiled, here:

@@ -81,6 +81,7 @@ func printPlan(w io.Writer, p *stages.Plan) {
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
+	printCaches(w, p)
 	if p.SeedFiles > 0 {
 		there := ""
 		if p.FetchBytes < p.SeedBytes {
@@ -123,6 +124,8 @@ func byOptions(mode string) string {
 
 func standing(s stages.State) string {
 	switch {
+	case s.Done && s.Outputs == nil:
+		return " (not needed)"
 	case s.Done:
 		return " (done)"
 	case s.Resume:

@@ -31,6 +31,7 @@ as it was, and ends with exit code 4 if something stays damaged.`,
 	s := cmd.Flags()
 	f.stateFlags.register(s, "print events, and what was found, as JSON")
 	f.mirrorFlags.register(s)
+	f.cacheFlags.register(s)
 	s.StringVar(&f.snapshot, "snapshot", "", "`URL` of the archive as the lock saw it (default: Debian's snapshot archive)")
 	s.IntVarP(&f.jobs, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per 1.5 GiB of free memory)")
 	s.BoolVarP(&yes, "yes", "y", false, "do not ask")

@@ -34,12 +34,17 @@ type exportFlags struct {
 }
 
 func (f *exportFlags) register(s *pflag.FlagSet, output string) {
-	f.prefixFlags.register(s)
 	s.StringVarP(&f.output, "output", "o", "", output)
+	f.registerWhat(s)
+	registerJSON(s, &f.json, "print what was written, and events, as JSON")
+}
+
+// registerWhat registers those that name what is taken elsewhere.
+func (f *exportFlags) registerWhat(s *pflag.FlagSet) {
+	f.prefixFlags.register(s)
 	s.StringVarP(&f.file, "file", "f", "", "build from a `file` of Nix expressions: the arguments are attributes of it")
 	s.BoolVar(&f.nix, "nix", false, "the Nix of the prefix itself")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "show the output of builds")
-	registerJSON(s, &f.json, "print what was written, and events, as JSON")
 }
 
 // exporting is a closure that is about to be written to a file.
@@ -76,6 +81,16 @@ type pathRow struct {
 func (f *exportFlags) start(ctx context.Context, m machine, args []string, more func(own) ([]string, error)) (e *exporting, err error) {
 	if err := f.checkOutput(m); err != nil {
 		return nil, err
+	}
+	return f.open(ctx, m, args, more)
+}
+
+// open is start without a file to write.
+func (f *exportFlags) open(ctx context.Context, m machine, args []string, more func(own) ([]string, error)) (e *exporting, err error) {
+	if f.file != "" {
+		if f.file, err = m.absolute("--file", f.file); err != nil {
+			return nil, err
+		}
 	}
 	o, err := f.own(m)
 	if err != nil {
@@ -147,10 +162,7 @@ func (f *exportFlags) checkOutput(m machine) (err error) {
 	if info, err := os.Stat(filepath.Dir(f.output)); err != nil || !info.IsDir() {
 		return fault.New(fault.Usage, fmt.Errorf("--output %q: there is no directory %q", f.output, filepath.Dir(f.output)), "make it first, or give another file")
 	}
-	if f.file != "" {
-		f.file, err = m.absolute("--file", f.file)
-	}
-	return err
+	return nil
 }
 
 // name returns the store paths of what was named. With --file, what is no path is an attribute.

@@ -88,6 +88,7 @@ func registerJSON(s *pflag.FlagSet, to *bool, usage string) { s.BoolVar(to, json
 type planFlags struct {
 	stateFlags
 	mirrorFlags
+	cacheFlags
 	snapshot              string
 	jobs                  int
 	buildHello, shellHook bool
@@ -99,6 +100,7 @@ type planFlags struct {
 func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.stateFlags.register(s, jsonUsage)
 	f.mirrorFlags.register(s)
+	f.cacheFlags.register(s)
 	s.StringVar(&f.snapshot, "snapshot", "", "`URL` of the archive as the lock saw it (default: Debian's snapshot archive)")
 	s.IntVarP(&f.jobs, "jobs", "j", 0, "run `N` compilers at a time (default: one per processor, at most one per 1.5 GiB of free memory)")
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")

@@ -57,6 +57,8 @@ func nobody() {
 //	start PROGRAM [ARG...]        starts a program, and goes on
 //	nixsource DIR VERSION [COUNT] makes a source of Nix to which the patches apply; COUNT of them
 //	                              are in it already
+//	bincache DIR PREFIX [CRIME]   makes a binary cache of what is installed in a prefix, and sets KEY to
+//	                              its public key; see [cacheCrimes]
 //	interrupt CODE                sends it SIGINT; it must end with that exit code within two
 //	                              seconds, and what it said is stderr then
 //
@@ -88,6 +90,7 @@ func TestScript(t *testing.T) {
 			"start":     start,
 			"interrupt": interrupt,
 			"nixsource": nixSource,
+			"bincache":  makeCache,
 		},
 	})
 }

@@ -80,6 +80,13 @@ func (f *planFlags) options(m machine) (stages.Options, error) {
 	o.Runtime, o.Diverted = f.runtime, diverted
 	o.Mirror, o.MirrorEnv, o.AllowExpired = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.allowExpired
 	o.Snapshot = f.snapshot
+	if f.runtime && (f.url != "" || f.only) {
+		return o, fault.New(fault.Usage, errors.New("--cache: runtime mode compiles nothing that could be in one"), "leave out --runtime, or --cache")
+	}
+	o.CacheOnly = f.only
+	if o.Caches, err = f.caches(layout); err != nil {
+		return o, err
+	}
 	o.Installer, o.Command = programVersion(), "bootstrap "+strings.Join(redacted(m.args), " ")
 	o.Run = runName(m)
 	o.Crash = crash(m)

@@ -128,7 +128,7 @@ If the path does not end in "store", the store directory is DIR/store.`,
 		planCommand(m), statusCommand(m), uninstallCommand(m), lockCommand(m), exportCommand(m), importCommand(m), doctorCommand(m), tryCommand(m), procCommand(),
 		listCommand(m), whichCommand(m),
 		versionsCommand(m), patchesCommand(m), provenanceCommand(m), verifyCommand(m),
-		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m), envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
+		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m), cacheCommand(m), envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)
 	cmd.AddCommand(releaseCommands()...)
 	return cmd

@@ -48,9 +48,9 @@ func (r records) outputs(stage string) map[string]string {
 	return nil
 }
 
-// drifted names what differs from what was made: files, the profile, GC roots, and what is borrowed.
+// drifted names what differs from what was made: files, the profile, GC roots, what is borrowed, and the caches.
 func (r records) drifted() []drift {
-	return slices.Concat(r.files(), r.profile(), r.roots(), r.loans())
+	return slices.Concat(r.files(), r.profile(), r.roots(), r.loans(), r.caches())
 }
 
 // files compares those whose digests were recorded when they were written.
