@@ -66,6 +66,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("isolation", func(t *testing.T) { testIsolation(t, first, home) })
 	t.Run("stores", func(t *testing.T) { testStores(t, first, home) })
 	t.Run("exports", func(t *testing.T) { testExports(t, first, home) })
+	t.Run("cache", func(t *testing.T) { testCache(t, first, home) })
 	t.Run("end", func(t *testing.T) { testUninstall(t, first, before) })
 	needs(t, home)
 	second := &place{

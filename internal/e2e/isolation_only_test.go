@@ -35,6 +35,13 @@ func TestExportsOnly(t *testing.T) {
 	testExports(t, a, b)
 }
 
+// TestCacheOnly does the same with testCache.
+func TestCacheOnly(t *testing.T) {
+	a, b := standing(t)
+	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
+	testCache(t, a, b)
+}
+
 // standing returns the prefixes that BOOTSTRAP_ISOLATION names.
 func standing(t *testing.T) (a, b *place) {
 	t.Helper()
