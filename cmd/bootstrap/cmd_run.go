@@ -24,7 +24,7 @@ cannot be executed. Nothing has to be sourced, and other Nixes in the environmen
 			if err != nil {
 				return err
 			}
-			return become(enter.Run(l, f.environment(m), args))
+			return m.become(enter.Run(l, f.environment(m), args))
 		},
 	}
 	f.register(cmd.Flags())
@@ -51,7 +51,7 @@ they did. Leaving the shell leaves the prefix. bash, zsh and fish show its name 
 			if program, err = m.shell(program); err != nil {
 				return err
 			}
-			return become(enter.Shell{Program: program, Prompt: !noPrompt}.Start(l, f.environment(m)))
+			return m.become(enter.Shell{Program: program, Prompt: !noPrompt}.Start(l, f.environment(m)))
 		},
 	}
 	f.register(cmd.Flags())

@@ -68,6 +68,9 @@ func remove(ctx context.Context, m machine, f *uninstallFlags) error {
 		}{removal, cached})
 	}
 	if !f.json {
+		if files := m.files(&f.prefixFlags, removal.Layout); files != "" {
+			fmt.Fprintf(m.stderr, "\nWhat is called %s here lies in %s.\n", removal.Layout.Root, files)
+		}
 		printRemoval(m.stderr, removal)
 		if drop {
 			fmt.Fprintf(m.stderr, "  %-14s %s\n\n", "cache", cached.Path)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -58,7 +59,14 @@ func (f *enterFlags) environment(m machine) []string {
 
 // become starts a process in place of this one: the same pid, so that signals and the exit code
 // are its own. It returns only if that failed.
-func become(p enter.Process) error {
+func (m machine) become(p enter.Process) error {
+	if m.within != nil {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := outlived(syscall.SIGHUP); err != nil {
+			return err
+		}
+	}
 	if p.Script != "" {
 		if err := offer(p.Script); err != nil {
 			return err

@@ -71,7 +71,7 @@ func nobody() {
 //	                              seconds, and what it said is stderr then
 //
 // The condition [root] holds where the tests are run by root, [namespaces] where whoever runs them
-// may make a mount namespace, in a user namespace or by being root.
+// may make a mount namespace, in a user namespace or by being root, [userns] for the former.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -83,7 +83,9 @@ func TestScript(t *testing.T) {
 			case "root":
 				return os.Geteuid() == 0, nil
 			case "namespaces":
-				return namespaces(), nil
+				return userNamespaces() || exec.Command("unshare", "--mount", "true").Run() == nil, nil
+			case "userns":
+				return userNamespaces(), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
@@ -112,10 +114,9 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// namespaces reports whether unshare(1) gets a mount namespace here.
-func namespaces() bool {
-	return exec.Command("unshare", "--mount", "true").Run() == nil ||
-		exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run() == nil
+// userNamespaces reports whether unshare(1) gets a user namespace here, and a mount namespace in it.
+func userNamespaces() bool {
+	return exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run() == nil
 }
 
 // worldKey is what a script's world is kept under.

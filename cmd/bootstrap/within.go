@@ -74,6 +74,9 @@ func viewCommand(m machine) *cobra.Command {
 				return fmt.Errorf("renounce rights: %w", err)
 			}
 			argv := append([]string{m.program, withinVerb, v.Dir, said}, rest...)
+			if err := outlived(syscall.SIGKILL); err != nil {
+				return err
+			}
 			return os.NewSyscallError("execute this program again", syscall.Exec(self, argv, m.environ()))
 		},
 	}
@@ -86,6 +89,12 @@ func (m machine) takeWithin() machine {
 		m.args = m.args[3:]
 	}
 	return m
+}
+
+// outlived has a signal sent to the program that this thread is going to execute, if the process
+// that waits for it dies. What was asked for when this process was started is one thread's alone.
+func outlived(signal syscall.Signal) error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(signal), 0, 0, 0))
 }
 
 // follow ends a context with the first process.

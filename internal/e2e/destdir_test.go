@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,11 +100,7 @@ func testDestdirRefused(t *testing.T, a *apart) {
 func testDestdirRuntime(t *testing.T, a *apart) {
 	r := a.program("--yes", "--runtime").run(t).want(t, 0)
 	t.Logf("measured: runtime mode below a directory: %s", r.took.Round(100*time.Millisecond))
-	run := func(argv ...string) string {
-		c := a.program()
-		c.argv = append([]string{a.p.w.program, "run", "--prefix", a.p.store, "--destdir", a.root, "--"}, argv...)
-		return strings.TrimSpace(c.must(t))
-	}
+	run := func(argv ...string) string { return strings.TrimSpace(a.run(argv...).must(t)) }
 	if got := run("nix", "eval", "--raw", "--expr", "builtins.storeDir"); got != a.p.store {
 		t.Errorf("builtins.storeDir is %q, not %q", got, a.p.store)
 	}
@@ -111,6 +108,7 @@ func testDestdirRuntime(t *testing.T, a *apart) {
 	if data, err := os.ReadFile(filepath.Join(a.root, out)); err != nil || string(data) != "apart\n" {
 		t.Errorf("built %q: %q, %v", out, data, err)
 	}
+	a.killed(t)
 	t.Run("moved", func(t *testing.T) {
 		there := a.moved(t)
 		out := strings.TrimSpace(there.runtime(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", there.simple("moved")).must(t))
@@ -119,6 +117,43 @@ func testDestdirRuntime(t *testing.T, a *apart) {
 		}
 	})
 	a.uninstalled(t, filepath.Dir(a.root))
+}
+
+// run returns a command that sees the files at their place.
+func (a *apart) run(argv ...string) command {
+	c := a.program()
+	c.argv = append([]string{a.p.w.program, "run", "--prefix", a.p.store, "--destdir", a.root, "--"}, argv...)
+	return c
+}
+
+// killed kills the process that waits for a program: that ends, too.
+func (a *apart) killed(t *testing.T) {
+	t.Helper()
+	waiting := a.run("sleep", "1000").start(t)
+	comm := func(pid int) string {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		return strings.TrimSpace(string(text))
+	}
+	sleeper := 0
+	for begin := time.Now(); sleeper == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("it does not begin to sleep")
+		}
+		for _, pid := range descendants(waiting.cmd.Process.Pid) {
+			if comm(pid) == "sleep" {
+				sleeper = pid
+			}
+		}
+	}
+	if err := waiting.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	waiting.wait(t)
+	for begin := time.Now(); comm(sleeper) == "sleep"; time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Fatal("it sleeps although nobody waits for it")
+		}
+	}
 }
 
 // uninstalled takes the files away, and makes sure that nothing is left of them in a directory that
