@@ -29,8 +29,7 @@ func Rollback(ctx context.Context, o Options, number int) (_ *lineage.Generation
 	if r.Sink == nil {
 		r.Sink = event.Discard()
 	}
-	to, err := r.backTo(number)
-	if err != nil {
+	if _, err := r.backTo(number); err != nil { // before anything is written
 		return nil, err
 	}
 	held, err := holder.Acquire(ctx, holder.Options{
@@ -40,7 +39,8 @@ func Rollback(ctx context.Context, o Options, number int) (_ *lineage.Generation
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, held.Release()) }()
-	if to, err = r.backTo(number); err != nil { // now that nobody else can change it
+	to, err := r.backTo(number) // now that nobody else can change it
+	if err != nil {
 		return nil, err
 	}
 	j, err := journal.Open(journal.Options{Path: r.layout.Journal(), Run: r.Run, Now: r.Now})
