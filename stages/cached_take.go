@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"bootstrap/internal/bincache"
 	"bootstrap/internal/fault"
@@ -167,7 +168,7 @@ func (r *installation) fetchOffers(ctx context.Context) error {
 // UsedCaches returns the caches that a prefix asks, by the file that its nix.conf includes.
 func UsedCaches(file string) ([]nixconf.Substituter, error) {
 	text, err := readFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil
 	}
 	if err != nil {

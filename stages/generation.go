@@ -37,7 +37,11 @@ func (g generation) settled() bool { return g.number == 0 || g.current }
 // that has what it would make, or a new one. It needs the keys.
 func (r *installation) choose() error {
 	r.gen, r.leaves = generation{}, generation{}
-	if r.Runtime {
+	switch {
+	case r.Runtime:
+		return nil
+	case r.Below != "": // nothing is begun there
+		r.gen.number = 1
 		return nil
 	}
 	all, err := lineage.List(r.layout)

@@ -125,7 +125,7 @@ func (a apart) hides(m machine, cmd *cobra.Command) error {
 			needed = append(needed, [2]string{"the cache of downloads", dir})
 		}
 	}
-	for _, name := range []string{"lock", "ca-cert", "keyring", "host", "output"} {
+	for _, name := range []string{"lock", "ca-cert", "keyring", "host", "output", "file", "from", "from-key", "key", "nix-source", "secret-key"} {
 		if flag := cmd.Flags().Lookup(name); flag != nil && filepath.IsAbs(flag.Value.String()) {
 			needed = append(needed, [2]string{"--" + name, filepath.Clean(flag.Value.String())})
 		}

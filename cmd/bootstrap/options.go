@@ -89,6 +89,10 @@ func (f *planFlags) options(ctx context.Context, m machine) (stages.Options, err
 	o.Jobs, o.BuildHello, o.ShellHook = f.jobs, f.buildHello, f.shellHook
 	o.Runtime, o.Diverted, o.From = f.runtime, diverted, from
 	if len(f.trusted) > 0 {
+		if f.destdir != "" {
+			return o, fault.New(fault.Usage, errors.New("--group: with --destdir files can be given to no other group than your own"),
+				"leave it out here, and run the same command with --group and without --destdir where the prefix is moved to")
+		}
 		o.Readers = &f.trusted[0]
 	}
 	if f.destdir != "" && m.within == nil {
@@ -104,7 +108,7 @@ func (f *planFlags) options(ctx context.Context, m machine) (stages.Options, err
 		return o, fault.New(fault.Usage, errors.New("--cache: runtime mode compiles nothing that could be in one"), "leave out --runtime, or --cache")
 	}
 	o.CacheOnly = f.only
-	if o.Caches, err = f.caches(layout); err != nil {
+	if o.Caches, err = f.caches(layout.Below(o.Below)); err != nil {
 		return o, err
 	}
 	o.Installer, o.Command = programVersion(), "bootstrap "+strings.Join(redacted(m.args), " ")
