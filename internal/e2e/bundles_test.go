@@ -18,13 +18,6 @@ import (
 	"bootstrap/internal/nixbundle"
 )
 
-// TestBundlesOnly runs testBundles on a prefix that is there already, as TestExportsOnly does.
-func TestBundlesOnly(t *testing.T) {
-	a, _ := standing(t)
-	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
-	testBundles(t, a)
-}
-
 // bundles is what the tests of them have in common.
 type bundles struct {
 	p         *place // whose Nix is carried away

@@ -40,14 +40,6 @@ type relocating struct {
 	crime func(w http.ResponseWriter, r *http.Request, file string) bool // what the server does to an archive
 }
 
-// TestRelocatingOnly runs testRelocating with the package set of the first of two prefixes that are there already, as
-// [TestStoresOnly] does. Nothing is written to them.
-func TestRelocatingOnly(t *testing.T) {
-	a, _ := standing(t)
-	a.w.program = os.Getenv("BOOTSTRAP_ISOLATION_PROGRAM")
-	testRelocating(t, a)
-}
-
 // testRelocating fills a binary cache of /nix/store with compilers and programs, and has a prefix in /opt/store take
 // from it what it can. What of it is tampered with, signed by somebody else or cut off is built.
 func testRelocating(t *testing.T, p *place) {

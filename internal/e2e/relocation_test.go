@@ -18,13 +18,6 @@ import (
 	"bootstrap/internal/relocate"
 )
 
-// TestRelocationOnly runs testRelocation on the first of the prefixes that BOOTSTRAP_ISOLATION names. Nothing is
-// written to it.
-func TestRelocationOnly(t *testing.T) {
-	p, _ := standing(t)
-	testRelocation(t, p)
-}
-
 // elsewhere is a map from a prefix to one that there is not, of the same length, for n paths: those that are given,
 // by their last elements, and others.
 func elsewhere(t *testing.T, p *place, names []string, n int) *relocate.Map {

@@ -14,23 +14,6 @@ import (
 	"bootstrap/internal/drv"
 )
 
-// TestTransportOnly runs testTransport with the Nix of a prefix that is there already:
-// BOOTSTRAP_TRANSPORT is its store directory. Nothing is written to it.
-func TestTransportOnly(t *testing.T) {
-	store := os.Getenv("BOOTSTRAP_TRANSPORT")
-	if store == "" {
-		t.Skip("only where BOOTSTRAP_TRANSPORT names a store directory")
-	}
-	dir, err := os.MkdirTemp("/var/tmp", "b-drv-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { remove(t, dir) })
-	w := &world{dir: dir, checkout: dir, user: self(t)}
-	w.mkdir(t, dir)
-	testTransport(t, &place{w: w, store: store, home: w.home(t, "home"), account: w.user})
-}
-
 // storeDirs are where the expressions are evaluated; transport goes from the distinctive ones to all.
 var storeDirs = []drv.Dir{"/opt/some/store", "/srv/elsewhere/deep/store", "/home/somebody/with-a-long-name/opt/store", "/nix/store"}
 
