@@ -149,7 +149,7 @@ build() {
 	(
 		umask "$mask"
 		cd "$root"
-		# Without inlining the program is a tenth smaller, and does its work as fast.
+		# Without inlining the program is a tenth smaller.
 		CGO_ENABLED=0 exec "$go" build -trimpath -buildvcs=false -gcflags=all=-l -gcflags=bootstrap/internal/relocate= \
 			-ldflags='-s -w' -o "$tmp/program" ./cmd/bootstrap
 	) || fail 1 "the installer does not build" "the lines above say why"
