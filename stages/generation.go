@@ -126,7 +126,8 @@ func (r *installation) next(all []lineage.Generation, now generation) int {
 	return last + 1
 }
 
-// otherThanInstalled refuses to make of what is complete something else by the way.
+// otherThanInstalled refuses to make of what is complete something else by the way: another Nix, or
+// one with another package set.
 func (r *installation) otherThanInstalled() error {
 	if r.Upgrade || !r.gen.current {
 		return nil
@@ -139,8 +140,12 @@ func (r *installation) otherThanInstalled() error {
 	if rec == nil || r.sameKeys(rec) {
 		return nil // without a receipt, it is what the journal says
 	}
-	what := "the same Nix, set up in another way"
-	if native, _ := rec.Stage(Native); native.Key != r.keys[Native] {
+	native, _ := rec.Stage(Native)
+	if native.Key == r.keys[Native] && rec.LockDigest == r.lock.Digest() {
+		return nil // set up in another way, which makes nothing else of it
+	}
+	what := "the same Nix with another lock"
+	if native.Key != r.keys[Native] {
 		what = "Nix " + r.version.String()
 		if rec.NixVersion == r.version.String() {
 			what += ", built from other files"
