@@ -17,7 +17,7 @@ set -eu
 release=''
 signers=''
 
-# A release is some 10 MB. More than this many blocks of 512 bytes is not one.
+# A release is some 20 MB. More than this many blocks of 512 bytes is not one.
 limit=524288
 
 usage() {

@@ -169,7 +169,7 @@ func (r *installation) buildRoles() []lock.Role {
 
 // refuseBuild says what would have to be built, where nothing is to be.
 func (r *installation) refuseBuild(p *Plan) []*fault.Error {
-	if !r.CacheOnly || r.Runtime {
+	if !r.CacheOnly || r.Runtime || r.From != nil {
 		return nil
 	}
 	var all []*fault.Error

@@ -12,6 +12,7 @@ import (
 	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
 	"bootstrap/internal/nixbundle"
+	"bootstrap/internal/receipt"
 	"bootstrap/internal/transplant"
 )
 
@@ -81,15 +82,21 @@ func (o *Options) Announce(ctx context.Context) (err error) {
 // recordFrom returns where a prefix was relocated from, by the records of the run that did it; nil if
 // it was not, or has been built since.
 func (r *installation) recordFrom() *From {
-	for i := len(r.history.Records) - 1; i >= 0; i-- {
-		switch rec := r.history.Records[i]; {
-		case rec.Stage == Toolchain:
+	if rec, err := receipt.Load(r.layout.Receipt()); err == nil {
+		if _, built := rec.Stage(Toolchain); built {
 			return nil
-		case rec.Stage == Relocate && rec.Event == journal.End:
-			return fromOutputs(rec.Output)
 		}
 	}
-	return nil
+	// A toolchain that was begun for another generation is none of this one's.
+	key, err := toolchainStage().key(r, "")
+	if _, begun := r.history.LastWith(Toolchain, key); begun || err != nil {
+		return nil
+	}
+	last, ok := r.history.Last(Relocate)
+	if !ok || last.Event != journal.End {
+		return nil
+	}
+	return fromOutputs(last.Output)
 }
 
 func fromOutputs(out outputs) *From {

@@ -212,7 +212,8 @@ func (r *installation) linkPlace(stage string, m lineage.Member) error {
 	if m.Linked(r.layout) || m.Live == r.layout.DefaultProfile() && r.extended(m.Live) {
 		return nil
 	}
-	if _, err := r.place(stage, journal.Link, m.Live); err != nil {
+	beside, err := r.place(stage, journal.Link, m.Live)
+	if err != nil {
 		return err
 	}
 	target, err := m.Target(r.layout)
@@ -223,8 +224,9 @@ func (r *installation) linkPlace(stage string, m lineage.Member) error {
 	if err != nil || !info.IsDir() {
 		return r.link(stage, target, m.Live)
 	}
-	// A directory of an earlier release: it changes places with the link, in one step.
-	aside := filepath.Join(filepath.Dir(m.Live), "."+filepath.Base(m.Live)+"-"+r.Run)
+	// A directory of an earlier release: it changes places with the link, in one step, and what a kill
+	// leaves of it is where uninstalling finds it.
+	aside := filepath.Join(beside, "."+filepath.Base(m.Live)+"-"+r.Run)
 	if err := os.Symlink(target, aside); err != nil {
 		return err
 	}
@@ -311,11 +313,17 @@ func (r *installation) adopt() error {
 	}
 	native, _ := rec.Stage(Native)
 	first := lineage.Dir(l, 1)
-	if err := freshTree(first); err != nil {
+	if err := removeTree(first); err != nil {
+		return err
+	}
+	if err := r.mkdir("", journal.Directory, first, 0o755); err != nil {
 		return err
 	}
 	for _, m := range lineage.Members(l) {
 		to := filepath.Join(first, m.Name)
+		if m.Live != l.DefaultProfile() && !exists(m.Live) {
+			continue // gone; a repair makes it anew
+		}
 		if m.Live == l.DefaultProfile() {
 			err = os.Symlink(native.Outputs["nix"], to)
 		} else {
@@ -405,7 +413,7 @@ func copyInto(from, to string) error {
 		}
 		switch {
 		case d.IsDir():
-			return os.Mkdir(target, 0o755)
+			return errors.Join(os.Mkdir(target, 0o755), os.Chmod(target, 0o755)) // whatever the umask
 		case info.Mode()&fs.ModeSymlink != 0:
 			points, err := os.Readlink(path)
 			if err != nil {

@@ -30,6 +30,9 @@ func proveStage() stage {
 		name: Prove, does: "build something with it in every shell",
 		inputs: func(*installation) (any, error) { return nil, nil },
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
+			if !r.gen.settled() && r.done[Install] == nil && !exists(r.at(r.layout.Receipt())) {
+				return false // it was proved once, and has been deleted since
+			}
 			return !r.BuildHello || r.haveValid(ctx, Prove, out, "hello") && r.rooted(out, "hello")
 		},
 		build: (*installation).prove,

@@ -35,8 +35,8 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 		rec.Hooks = mergeHooks(old.Hooks, r.hooks)
 	}
 	rec.Borrowed = loan.Open(history, old)
-	if last, ok := r.relocation(); ok {
-		rec.Stages = append(rec.Stages, receiptStage(Relocate, last))
+	if name, last, ok := r.besides(); ok {
+		rec.Stages = append(rec.Stages, receiptStage(name, last))
 	}
 	for _, s := range r.pipeline() {
 		last, ok := r.lastOf(s, r.keys[s.name])
@@ -56,14 +56,19 @@ func (r *installation) writeReceipt() (*receipt.Receipt, error) {
 	return &rec, nil
 }
 
-// relocation returns the record of the relocation that the native nix comes from, where a toolchain
-// has been built since and stands in its place.
-func (r *installation) relocation() (journal.Record, bool) {
-	if r.From != nil || r.Runtime {
-		return journal.Record{}, false
+// besides returns the record of a stage that is not in the pipeline of this run, and has its outputs
+// there as ever: the relocation that the native nix comes from, where a toolchain was built since, and
+// that toolchain, where the bundle is installed once more.
+func (r *installation) besides() (string, journal.Record, bool) {
+	switch {
+	case r.Runtime:
+		return "", journal.Record{}, false
+	case r.From == nil:
+		last, ok := r.history.Last(Relocate)
+		return Relocate, last, ok && last.Event == journal.End && last.Output["nix"] == r.known(Native)["nix"]
 	}
-	last, ok := r.history.Last(Relocate)
-	return last, ok && last.Event == journal.End && last.Output["nix"] == r.known(Native)["nix"]
+	last, ok := r.builtToolchain()
+	return Toolchain, last, ok
 }
 
 func (r *installation) mode() string {

@@ -11,6 +11,7 @@ import (
 	"bootstrap/internal/closure"
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
+	"bootstrap/internal/journal"
 	"bootstrap/internal/nixbundle"
 	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/relocate"
@@ -202,11 +203,24 @@ func adoptedStage() stage {
 // tools returns the outputs of whatever has made the tools, and their attributes: a toolchain, or the
 // relocation, which brings those that the native nix refers to.
 func (r *installation) tools() (outputs, []string) {
-	if out := r.known(Toolchain); out != nil {
+	if out := r.done[Toolchain]; out != nil {
 		return out, toolAttributes()
 	}
-	out := r.known(Relocate)
-	return out, r.toolNames(out)
+	if last, ok := r.builtToolchain(); ok {
+		return last.Output, toolAttributes()
+	}
+	if out := r.known(Relocate); out["nix"] != "" && out["nix"] == r.known(Native)["nix"] {
+		return out, r.toolNames(out)
+	}
+	return r.known(Toolchain), toolAttributes()
+}
+
+// builtToolchain returns the record of the toolchain that the stage of that name makes of these options,
+// whether or not it is in the pipeline.
+func (r *installation) builtToolchain() (journal.Record, bool) {
+	key, err := toolchainStage().key(r, "")
+	last, ok := r.history.LastWith(Toolchain, key)
+	return last, err == nil && ok && last.Event == journal.End
 }
 
 // trial returns what trying out the sandbox came to.

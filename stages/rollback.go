@@ -103,7 +103,18 @@ func (r *installation) rollBack(ctx context.Context, to lineage.Generation) erro
 	if err := r.guardSchema(ctx, n, "Nix "+to.Receipt.NixVersion+" of generation "+fmt.Sprint(to.Number)); err != nil {
 		return err
 	}
-	kept := append(toolPaths(r.done[Toolchain]), native)
+	if err := r.readableBy(to); err != nil {
+		return err
+	}
+	kept := []string{native}
+	tools, names := r.done[Toolchain], toolAttributes()
+	if tools == nil {
+		tools = r.done[Relocate]
+		names = r.toolNames(tools)
+	}
+	for _, name := range names {
+		kept = append(kept, tools[name])
+	}
 	if !n.Valid(ctx, kept...) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -124,6 +135,19 @@ func (r *installation) rollBack(ctx context.Context, to lineage.Generation) erro
 		return err
 	}
 	return r.activate()
+}
+
+// readableBy refuses a generation of before the prefix was one of a group, whose members its nix.conf
+// would lock out.
+func (r *installation) readableBy(to lineage.Generation) error {
+	if _, grouped := r.layout.Readers(); !grouped {
+		return nil
+	}
+	if s, _ := to.Receipt.Stage(Configure); s.Outputs[r.layout.WriterConf()] != "" {
+		return nil
+	}
+	return fault.New(fault.Unfit, fmt.Errorf("generation %d: with its nix.conf, the group that reads the prefix could read nothing: it is older than that", to.Number),
+		"`bootstrap upgrade` with the lock and the program that made it makes one like it that they can read")
 }
 
 // carryOver takes into the receipt of a generation what is not a generation's own but the prefix's:

@@ -110,7 +110,11 @@ func (f *pushFlags) tools(o own) ([]string, error) {
 	if !f.nix {
 		return nil, nil
 	}
-	s, _ := o.receipt.Stage(stages.Toolchain)
+	s, built := o.receipt.Stage(stages.Toolchain)
+	if !built {
+		return nil, fault.New(fault.Unfit, fmt.Errorf("prefix %q: it comes from a bundle, and has no toolchain that could be pushed", o.layout.Store),
+			"`bootstrap --prefix` brings the one of the package set")
+	}
 	return slices.Sorted(maps.Values(stages.CachedOutputs(stages.Toolchain, s.Outputs))), nil
 }
 

@@ -48,6 +48,9 @@ func historyCommand(m machine) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := at.layout.MayWrite(); err != nil {
+				return err // the journal is for its owner
+			}
 			all, err := generationsOf(at.layout)
 			switch {
 			case err != nil:

@@ -137,6 +137,16 @@ func (o own) compare(ctx context.Context, v *verification) error {
 
 // rebuild builds the derivations of stages once more.
 func (o own) rebuild(ctx context.Context, m machine, v *verification, names []string) (err error) {
+	if _, built := o.receipt.Stage(stages.Toolchain); !built && slices.Contains(names, stages.Toolchain) {
+		return fault.New(fault.Unfit, fmt.Errorf("--rebuild toolchain: prefix %q comes from a bundle, and has none", o.layout.Store),
+			"`bootstrap --prefix` brings the one of the package set")
+	}
+	if s, _ := o.receipt.Stage(stages.Configure); s.Outputs["sandbox"] == "false" && slices.Contains(names, stages.Native) {
+		// Without one, Nix builds what is there already at a path of another name, and puts the right
+		// name where it finds that one. A compiler leaves parts of it where it does not look.
+		return fault.New(fault.Unfit, fmt.Errorf("--rebuild native: prefix %q builds without a sandbox, and Nix cannot compare compiled programs then", o.layout.Store),
+			"install the same at the same place on another host, and compare what `bootstrap verify --json` prints in both (docs/REBUILD.md)")
+	}
 	held, err := o.lock(ctx, m, "verify")
 	if err != nil {
 		return err

@@ -80,6 +80,10 @@ func followed(path string) (string, error) {
 
 // apart returns the prefix that the flags name, where its files lie below --destdir.
 func (f *prefixFlags) apart(m machine) (apart, error) {
+	if f.prefix == autoPrefix {
+		return apart{}, fault.New(fault.Usage, fmt.Errorf("--prefix %s: what fits is looked for on this machine, and with --destdir the files are for another", autoPrefix),
+			"give the --prefix that they are going to be at")
+	}
 	o, err := f.asked(m)
 	if err != nil {
 		return apart{}, err

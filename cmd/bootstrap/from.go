@@ -106,6 +106,7 @@ func (f *planFlags) checkFrom() error {
 		why  string
 	}{
 		{"--runtime", f.runtime, "a bundle has a native nix, which needs no runtime options"},
+		{"--cache", f.url != "" || f.only, "a bundle has all that it needs; `bootstrap cache use` names a cache for builds"},
 		{"--nix-source", f.source.address != "", "the bundle has a Nix that was built already"},
 		{"--host", f.host != "", "nothing is built, so there is nothing to begin with"},
 		{"--build-hello", f.buildHello, "there is no compiler in a bundle; the same command without --from brings one afterwards"},

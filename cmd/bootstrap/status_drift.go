@@ -37,9 +37,8 @@ type records struct {
 // where that was lost.
 func (r records) outputs(stage string) map[string]string {
 	if r.receipt != nil { // that of the current generation; the journal has others, too
-		if s, ok := r.receipt.Stage(stage); ok {
-			return s.Outputs
-		}
+		s, _ := r.receipt.Stage(stage)
+		return s.Outputs
 	}
 	for i := len(r.history.Records) - 1; i >= 0; i-- {
 		if rec := r.history.Records[i]; rec.Stage == stage && rec.Event == journal.End {

@@ -166,6 +166,24 @@ func TestEarlierReleases(t *testing.T) {
 	}
 }
 
+// TestEarlierReleaseIncomplete: a file that is gone is no reason to leave the rest as it is.
+func TestEarlierReleaseIncomplete(t *testing.T) {
+	w := newWard(t)
+	p := w.patient(t, true)
+	defer p.dismiss()
+	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "*.json"))
+	if err != nil || len(receipts) == 0 {
+		t.Fatal(receipts, err)
+	}
+	p.flatten(receipts[0])
+	must(t, os.Remove(p.healthy.receipt.Layout.EnvFile("csh")))
+	p.upgrade(w.newerLock(t)).wants(0)
+	if got := p.current(); got != "2" {
+		t.Fatalf("generation %s is current", got)
+	}
+	p.works()
+}
+
 func (p *patient) rollback(args ...string) *attempt {
 	p.Helper()
 	cmd := p.command()
