@@ -204,6 +204,11 @@ func testDestdirNative(t *testing.T, a *apart) {
 			t.Errorf("%s (-at the place +below a directory):\n%s", part, diff)
 		}
 	}
+	for _, file := range []string{"etc/nix/nix.conf", "etc/profile.d/nix.sh", "etc/profile.d/nix.fish", "etc/profile.d/nix.csh", "share/bootstrap/environment.sh"} {
+		if want, got := string(read(t, filepath.Join(p.root(), file))), string(read(t, filepath.Join(a.files(), file))); got != want {
+			t.Errorf("%s: -at the place +below a directory\n%s", file, cmp.Diff(want, got))
+		}
+	}
 	status := a.program("status", "--json").must(t)
 	var s struct {
 		Complete bool `json:"complete"`
@@ -265,8 +270,8 @@ func (a *apart) afterNative(t *testing.T) {
 		remove(t, filepath.Join(a.files(), "store"))
 		run("cp", "-a", "--reflink=auto", p.store, a.files())
 	}
-	run("cp", "-a", filepath.Join(p.root(), "share"), filepath.Join(p.root(), "var"), a.files())
-	for _, later := range []string{"var/nix/profiles", "var/nix/users", "var/nix/builds", "share/bootstrap/environment.sh", "var/bootstrap/receipt.json"} {
+	run("cp", "-a", filepath.Join(p.root(), "var"), a.files())
+	for _, later := range []string{"var/nix/profiles", "var/nix/users", "var/nix/builds", "var/bootstrap/generations", "var/bootstrap/receipt.json"} {
 		remove(t, filepath.Join(a.files(), later))
 	}
 	data := read(t, p.journal())
