@@ -279,6 +279,21 @@ func (r *installation) activate() error {
 	return r.linkPlaces()
 }
 
+// activateFirst makes the first generation the current one before it is proved. Nix has no configuration
+// before there is one at its place, or that of runtime mode, which is for another Nix; and where no
+// native nix was installed, none can be lost.
+func (r *installation) activateFirst() error {
+	if r.leaves.number > 0 || r.gen.settled() {
+		return nil
+	}
+	if exists(r.layout.Receipt()) { // what it has of runtime mode goes on
+		if _, err := r.writeReceipt(); err != nil {
+			return err
+		}
+	}
+	return r.activate()
+}
+
 // GenerationNote is the text of the record of a generation that becomes current; its output has
 // the number, and how that came.
 const GenerationNote = "generation"

@@ -53,12 +53,8 @@ func (r *installation) prove(ctx context.Context) (out outputs, err error) {
 	if err := r.forgetProofs(ctx); err != nil {
 		return nil, err
 	}
-	// Nix has no configuration before there is one at its place. Where nothing was installed, nothing
-	// can be lost: the first generation is proved as the current one.
-	if !exists(r.layout.NixConf()) {
-		if err := r.activate(); err != nil {
-			return nil, err
-		}
+	if err := r.activateFirst(); err != nil {
+		return nil, err
 	}
 	if err := r.proveAlone(ctx, home); err != nil {
 		return nil, err

@@ -91,7 +91,7 @@ func (e *exports) secondPlace(t *testing.T) *place {
 	}
 	copies("store", paths...)
 	copies("", filepath.Join(p.root(), "etc"), filepath.Join(p.root(), "share"))
-	copies("var/bootstrap", p.journal(), filepath.Join(p.root(), "var/bootstrap/receipt.json"))
+	copies("var/bootstrap", p.journal(), filepath.Join(p.root(), "var/bootstrap/receipt.json"), filepath.Join(p.root(), "var/bootstrap/generations"))
 
 	second := *p
 	second.change = both(p.change, view(p.account, binding{files, p.root()}))

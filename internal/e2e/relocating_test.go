@@ -128,7 +128,11 @@ func compile(t *testing.T, source, text string, argv ...string) {
 // copyPackages copies a package set, but for the directories that were chosen for its prefix.
 func copyPackages(t *testing.T, from, to string) {
 	t.Helper()
-	err := filepath.WalkDir(from, func(file string, d fs.DirEntry, err error) error {
+	from, err := filepath.EvalSymlinks(from) // a generation's
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(from, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
