@@ -206,8 +206,10 @@ func (r *installation) tools() (outputs, []string) {
 	if out := r.done[Toolchain]; out != nil {
 		return out, toolAttributes()
 	}
-	if last, ok := r.builtToolchain(); ok {
-		return last.Output, toolAttributes()
+	if !r.rolling { // a generation has all that it consists of among what is done
+		if last, ok := r.builtToolchain(); ok {
+			return last.Output, toolAttributes()
+		}
 	}
 	if out := r.known(Relocate); out["nix"] != "" && out["nix"] == r.known(Native)["nix"] {
 		return out, r.toolNames(out)

@@ -107,11 +107,7 @@ func (r *installation) rollBack(ctx context.Context, to lineage.Generation) erro
 		return err
 	}
 	kept := []string{native}
-	tools, names := r.done[Toolchain], toolAttributes()
-	if tools == nil {
-		tools = r.done[Relocate]
-		names = r.toolNames(tools)
-	}
+	tools, names := r.tools()
 	for _, name := range names {
 		kept = append(kept, tools[name])
 	}
