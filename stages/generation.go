@@ -19,7 +19,8 @@ import (
 )
 
 // generation is the state of the installation that a run works on. All that it writes is that
-// one's own until it becomes current, after the proof: what was installed before is not touched.
+// one's own until it becomes current, after the proof: what was installed before is not touched. The
+// first one becomes it before, see [installation.activateFirst].
 //
 // A prefix in runtime mode has none, number 0: its files are at their places.
 type generation struct {

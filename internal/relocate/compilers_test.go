@@ -61,7 +61,8 @@ int main(int, char **argv) {
 `
 
 const rustProgram = `
-use std::hint::black_box;
+// std::hint::black_box is of Rust 1.66.
+fn black_box<T: Copy>(x: T) -> T { unsafe { std::ptr::read_volatile(&x) } }
 const P: &str = "` + fromStore + "/" + fromA + `";
 #[inline(never)] fn own() -> String { String::from(P) }
 #[inline(never)] fn array() -> [u8; 53] { *b"` + fromStore + "/" + fromA + `" }
