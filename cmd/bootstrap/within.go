@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"bootstrap/internal/destdir"
@@ -168,8 +169,10 @@ func (m machine) enter(ctx context.Context, a apart, said string) error {
 		return err
 	}
 	done := make(chan struct{})
+	var company sync.WaitGroup
+	company.Go(func() { accompany(ctx, cmd.Process, ours, done) })
+	defer company.Wait() // it has to do with ours, which is closed after that
 	defer close(done)
-	go accompany(ctx, cmd.Process, ours, done)
 	err = cmd.Wait()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
@@ -184,10 +187,11 @@ func (m machine) enter(ctx context.Context, a apart, said string) error {
 // accompany lets a process end in order once ctx ends. If it becomes a program of somebody else's,
 // that is left to itself: it gets the signals that are meant for it.
 func accompany(ctx context.Context, p *os.Process, line *os.File, done <-chan struct{}) {
+	fd := int32(line.Fd())
 	let := make(chan struct{})
 	go func() {
 		// A pipe that nobody reads any more is an error to poll(2), in whatever events one has interest.
-		fds := []unix.PollFd{{Fd: int32(line.Fd())}}
+		fds := []unix.PollFd{{Fd: fd}}
 		for {
 			if _, err := unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
 				break
