@@ -32,6 +32,8 @@ type Options struct {
 	Policy  generations.Policy
 	// Without are directories of roots that count as if they were gone already.
 	Without []string
+	// Unused are directories that nothing needs any more, outside the store. They go if nobody is at work.
+	Unused []string
 	// DropStale forgets the roots that the collector could not follow, and with them what they hold.
 	DropStale bool
 }
@@ -42,7 +44,7 @@ type Dead struct {
 	Bytes int64  `json:"bytes"` // of disk that are free afterwards; a file that others share counts with the last of them
 }
 
-// Leftover is a file or directory in a cache that nothing reads any more.
+// Leftover is a file or directory outside the store that nothing reads any more.
 type Leftover struct {
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`

@@ -222,11 +222,13 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A build that is going on keeps its directory.
+// A build that is going on keeps its directory, and what it may be run by.
 func TestAtWork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.write(filepath.Join(w.Layout.BuildDir(), "nix-build-x.drv-0/file"), "x", 0o644)
+	w.Unused = []string{w.Layout.HostDir(), w.Layout.RelocatedDir()}
+	w.write(filepath.Join(w.Layout.HostDir(), "nix"), "x", 0o755)
 	path := filepath.Join(w.Layout.State, "temproots", fmt.Sprint(os.Getpid()))
 	w.write(path, "", 0o644)
 	f, err := os.Open(path)
@@ -238,7 +240,7 @@ func TestAtWork(t *testing.T) {
 		t.Errorf("got %+v, %v", p, err)
 	}
 	w.must(syscall.Flock(int(f.Fd()), syscall.LOCK_UN))
-	if p, err = w.survey(); err != nil || len(p.AtWork) != 0 || len(p.Leftovers) != 1 {
+	if p, err = w.survey(); err != nil || len(p.AtWork) != 0 || len(p.Leftovers) != 2 || p.Leftovers[1].Path != w.Layout.HostDir() {
 		t.Errorf("got %+v, %v", p, err)
 	}
 }
