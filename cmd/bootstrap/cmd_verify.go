@@ -158,7 +158,7 @@ func (o own) rebuild(ctx context.Context, m machine, v *verification, names []st
 			continue
 		}
 		fmt.Fprintf(m.stderr, "building %s once more\n", out.Path)
-		same, err := o.nix.Rebuild(ctx, o.layout.Packages, out.Name)
+		same, err := o.nix.Rebuild(ctx, o.layout.Packages, out.Name, out.Path)
 		if err != nil {
 			return err
 		}
