@@ -25,6 +25,7 @@ func TestStanding(t *testing.T) {
 		"builders":    func(t *testing.T, a, _ *place) { testBuilders(t, a) },
 		"bundles":     func(t *testing.T, a, _ *place) { testBundles(t, a) },
 		"cache":       testCache,
+		"days":        func(t *testing.T, a, _ *place) { testDays(t, a) },
 		"destdir":     func(t *testing.T, a, _ *place) { testDestdir(t, a) },
 		"exports":     testExports,
 		"generations": func(t *testing.T, a, _ *place) { testGenerations(t, a) },
