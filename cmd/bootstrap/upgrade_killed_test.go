@@ -132,7 +132,7 @@ func (p *patient) works() {
 func TestEarlierReleases(t *testing.T) {
 	w := newWard(t)
 	newer := w.newerLock(t)
-	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "*.json"))
+	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "v[0-9].json"))
 	if err != nil || len(receipts) < 2 {
 		t.Fatal(receipts, err)
 	}
@@ -171,7 +171,7 @@ func TestEarlierReleaseIncomplete(t *testing.T) {
 	w := newWard(t)
 	p := w.patient(t, true)
 	defer p.dismiss()
-	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "*.json"))
+	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "v[0-9].json"))
 	if err != nil || len(receipts) == 0 {
 		t.Fatal(receipts, err)
 	}
@@ -190,7 +190,7 @@ func TestEarlierReleaseIncomplete(t *testing.T) {
 func TestEarlierReleaseWithoutReceipt(t *testing.T) {
 	w := newWard(t)
 	newer := w.newerLock(t)
-	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "v*.json"))
+	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "v[0-9].json"))
 	if err != nil || len(receipts) == 0 {
 		t.Fatal(receipts, err)
 	}
