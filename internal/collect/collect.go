@@ -63,7 +63,7 @@ type Plan struct {
 }
 
 // Survey finds out what would be deleted. It refuses where the store is not what it should be, and
-// unless DropStale is set where a root cannot be followed.
+// unless DropStale is set where a root cannot be followed, but for what a deleted cache has left.
 func Survey(ctx context.Context, o Options) (*Plan, error) {
 	if err := o.checkStore(ctx); err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func Survey(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	p.Generations = o.Policy.Old(made)
-	if len(p.Roots) > 0 && !o.DropStale {
-		return p, refused(p.Roots)
+	if blocking := slices.DeleteFunc(slices.Clone(p.Roots), o.forgotten); len(blocking) > 0 && !o.DropStale {
+		return p, refused(blocking)
 	}
 	if p.Dead, err = p.dead(ctx); err != nil {
 		return nil, err
