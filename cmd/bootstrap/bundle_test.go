@@ -15,7 +15,8 @@ import (
 )
 
 // makeBundle writes a bundle, as if of a prefix with that root, which has the stand-in for Nix and the
-// package set of the prefix in opt. It sets KEY and SUM to what it is known by.
+// package set of the prefix in opt. It sets KEY and SUM to what it is known by, and BUNDLE_URL to where
+// the mirror has it: that file is then the one which [behaviours] are about.
 func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
 	positive(ts, neg)
 	w := worldOf(ts)
@@ -42,6 +43,9 @@ func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
 	made.Write(file, []*nixbundle.SecretKey{key}...)
 	data, err := os.ReadFile(file)
 	ts.Check(err)
+	w.seed.moving, w.seed.bundle = "bundle/"+filepath.Base(file), data
+	w.seed.archive.Tamper(w.seed.moving, data)
+	ts.Setenv("BUNDLE_URL", ts.Getenv("MIRROR")+"/"+w.seed.moving)
 	ts.Setenv("KEY", key.Public().String())
 	ts.Setenv("SUM", fmt.Sprintf("%x", sha256.Sum256(data)))
 }
