@@ -53,6 +53,7 @@ type code struct {
 	faint   map[int32]int64     // constants that are part of a path perhaps, and where
 	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
 	machine *machine
+	proofs
 	spots   []int
 	archive bool
 	guest   bool // machine is somebody else's
@@ -65,7 +66,7 @@ func newCode(t *chunkTable) *code {
 	return &code{
 		t: t, groups: groups{open: map[int32]*group{}, closed: map[groupKey]int64{}},
 		consts: map[int32]*coverage{}, starts: map[int32]*coverage{}, smalls: map[int32]*coverage{}, faint: map[int32]int64{}, lasts: map[int32]int64{},
-		machine: &machine{},
+		machine: &machine{}, proofs: proofs{rows: map[int32]bool{}, tails: map[int32]*coverage{}},
 	}
 }
 
@@ -73,6 +74,9 @@ func newCode(t *chunkTable) *code {
 func (k *code) repair(c *content, from, to int) {
 	if !k.guest {
 		k.machine.look(c, from, to, k.archive)
+		if len(k.machine.segments) > 0 {
+			k.loaded(c, from, to)
+		}
 	}
 	k.find(c, from, min(len(c.buf), to+2*near))
 	for _, r := range k.runs {
@@ -101,7 +105,7 @@ func (k *code) ask(c *content, to int) {
 		to -= window // a piece may go on in what is not repaired yet
 	}
 	if from := int(k.asked - c.base); from < to {
-		k.back.expect(&c.places, c.buf, c.base, from, to)
+		k.back.expect(&c.places, c.buf, c.base, from, to, k.guesses)
 		k.asked = c.base + int64(to)
 	}
 }
@@ -179,6 +183,10 @@ func (k *code) whole(c *content, r run) {
 	r.offset += int32(skip)
 	k.put(c, int(r.at-c.base)+skip, rest, r.piece)
 	k.cover(r.path, int(r.offset), rest)
+	if pathEnds { // the constant goes on
+		rest = (rest + 15) &^ 15
+	}
+	k.know(r.path, r.at+int64(skip), int(r.offset), rest)
 }
 
 // cover notes a constant.
@@ -193,19 +201,26 @@ func (k *code) cover(path int32, offset, n int) {
 }
 
 // inRow notes constants that were put side by side, and so were replaced as a text: the path breaks off before its name
-// ends, where a constant does. In an archive it is not known yet where they are.
+// ends, where a constant does. If it does not break off, or in an archive, where it is not known yet where constants are,
+// it may be a text as well.
 func (k *code) inRow(c *content, h hit) {
 	p := c.m.paths[h.path]
 	start := h.at - (k.t.end - hashLen)
-	if k.archive || start < 0 || (c.base+int64(start))&15 != 0 || !hasPrefix(c.buf[start:], c.m.dirs[0].to+"/") {
+	if start < 0 || !k.archive && (c.base+int64(start))&15 != 0 || !hasPrefix(c.buf[start:], c.m.dirs[0].to+"/") {
 		return
 	}
 	n := k.t.end
 	for n < len(p.fromFull) && start+n < len(c.buf) && c.buf[start+n] == p.fromFull[n] {
 		n++
 	}
-	if n&15 == 0 && n < len(p.fromFull) {
+	k.rows[h.path] = true
+	switch {
+	case k.archive:
+	case n == len(p.fromFull):
+		k.know(h.path, c.base+int64(start), 0, (n+15)&^15)
+	case n&15 == 0:
 		k.cover(h.path, 0, n)
+		k.know(h.path, c.base+int64(start), 0, n)
 	}
 }
 
@@ -249,7 +264,7 @@ func (k *code) constant(c *content, at int) {
 	for _, p := range pieces {
 		if p.path < 0 {
 			k.constantDir(c, at, p)
-		} else if inHash := k.t.end - int(p.offset); inHash <= enough {
+		} else if inHash := k.t.end - int(p.offset); inHash <= enough && (len(pieces) > 1 || !k.guess(c, at, p)) {
 			k.faint[p.path] = c.base + int64(at)
 		}
 	}
@@ -325,17 +340,16 @@ func (k *code) finish(c *content) {
 	if len(k.groups.closed) >= maxGroups {
 		k.refuse(c, -1, "more split paths than are followed")
 	}
-	for path, mask := range k.consts {
+	for path := range k.consts {
 		name := c.m.paths[path].from
-		if !grouped[path] && !mask.all(k.t.end) {
+		if !grouped[path] && !k.covered(path).all(k.t.end) {
 			k.refuse(c, -1, "some constants of %s were not found", name)
-		}
-		if at, ok := k.faint[path]; ok {
-			k.refuse(c, at, "a constant that may be the end of %s", name)
 		}
 		if at, ok := k.lasts[path]; ok {
 			k.refuse(c, at, "an operand that may be the end of %s", name)
 		}
 	}
+	k.doubtful(c)
+	k.prove(c)
 	k.machine.finish(c)
 }

@@ -18,6 +18,7 @@ type places struct {
 	wide   []int  // eight bytes, letters with zeros in between perhaps
 	runs   []int  // where five digits or more begin, with no digit in front
 	movabs []int  // operands of eight bytes
+	loads  []int  // vector instructions that may load a constant
 	lasts  []int  // four bytes, an operand and the end of a hash part perhaps
 }
 
@@ -98,7 +99,7 @@ func (p *places) again(k *kinds, b []byte, from, to int) {
 // pieces finds places of pieces of texts in machine code. b has to be marked as it is.
 func (p *places) pieces(k *kinds, b []byte) {
 	p.code = k.markCode(p.code[:0], b)
-	p.runs, p.movabs, p.lasts = p.runs[:0], p.movabs[:0], p.lasts[:0]
+	p.runs, p.movabs, p.lasts, p.loads = p.runs[:0], p.movabs[:0], p.lasts[:0], p.loads[:0]
 	var before struct{ five, op uint64 }
 	for i := range p.marks {
 		m, at := p.marks[i], i*block
@@ -112,6 +113,9 @@ func (p *places) pieces(k *kinds, b []byte) {
 		}
 		if x := p.code[i].movabs; x != 0 {
 			p.movabs = places64(p.movabs, at+2, x)
+		}
+		if x := p.code[i].load; x != 0 {
+			p.loads = places64(p.loads, at, x)
 		}
 		op := p.code[i].op
 		four := m.digit & (m.graph>>1 | next.graph<<63) & (m.graph>>2 | next.graph<<62) & (m.graph>>3 | next.graph<<61)
