@@ -270,8 +270,15 @@ func (k *code) constant(c *content, at int) {
 	}
 }
 
-// constantDir refuses a constant that is part of a directory, unless the directory is there as a whole:
-// then it is a text that was left.
+// whole says whether a text begins with a directory, of the source or of the target, that has n bytes at least.
+func (m *Map) whole(b []byte, n int) bool {
+	return slices.ContainsFunc(m.dirs, func(d dir) bool {
+		return len(d.from) >= n && (hasPrefix(b, d.from) || hasPrefix(b, d.to))
+	})
+}
+
+// constantDir refuses a constant that is part of a directory, unless a directory is there as a whole:
+// then it is a text that was replaced, or left.
 func (k *code) constantDir(c *content, at int, p piece) {
 	d := c.m.dirs[-1-p.path]
 	part := d.from[p.offset:min(len(d.from), int(p.offset)+16)]
@@ -286,7 +293,7 @@ func (k *code) constantDir(c *content, at int, p piece) {
 	if o := int(p.offset); o >= 16 && d.from[o-16:o] != d.to[o-16:o] {
 		return
 	}
-	if start := at - int(p.offset); start >= 0 && (hasPrefix(c.buf[start:], d.from) || hasPrefix(c.buf[start:], d.to)) {
+	if start := at - int(p.offset); start >= 0 && c.m.whole(c.buf[start:], int(p.offset)+len(part)) {
 		return
 	}
 	k.refuse(c, c.base+int64(at), "a constant with %q", part)
@@ -323,8 +330,9 @@ func (k *code) cutConstant(c *content, at int) {
 		for n < len(d.from) && at+n < len(c.buf) && c.buf[at+n] == d.from[n] {
 			n++
 		}
+		// What all of another directory begins with, or what is a target now, is no end of a constant.
 		end := c.base + int64(at+n)
-		if n < len(d.from) && (end-k.machine.origin(end))&15 == 0 {
+		if n < len(d.from) && !c.m.whole(c.buf[at:], n) && (end-k.machine.origin(end))&15 == 0 {
 			k.refuse(c, c.base+int64(at), "a constant that ends with %q", d.from[:n])
 		}
 	}
