@@ -54,7 +54,6 @@ type code struct {
 	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
 	machine *machine
 	proofs
-	spots   []int
 	archive bool
 	guest   bool // machine is somebody else's
 	back    *wayBack
@@ -246,12 +245,11 @@ func (k *code) constants(c *content, from, to int) {
 	for at := from; at < to; {
 		origin, next := k.machine.around(c.base + int64(at))
 		end := int(min(int64(to), next-c.base))
-		k.spots = c.places.threes(k.spots[:0], int((origin-c.base)&15), at, min(end, len(c.buf)-15))
-		for _, i := range k.spots {
-			if w := load64(c.buf[i:]); k.t.grams.has(w&0xffffffff) || isTail(w) {
+		c.places.threes(int((origin-c.base)&15), at, min(end, len(c.buf)-15), func(i int) {
+			if w := load64(c.buf[i:]); isTail(w) || k.t.begins.has(w) && k.t.grams.has(w&0xffffffff) {
 				k.constant(c, i)
 			}
-		}
+		})
 		at = end
 	}
 }

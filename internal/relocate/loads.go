@@ -100,6 +100,9 @@ func (k *code) loaded(c *content, from, to int) {
 		return
 	}
 	for _, i := range between(c.places.loads, from, min(to, len(c.buf)-6)) {
+		if scalar(c.buf, i) {
+			continue
+		}
 		next := c.base + int64(i+6)
 		addr, ok := k.machine.address(next)
 		if !ok {
@@ -122,6 +125,11 @@ func (k *code) loaded(c *content, from, to int) {
 			return
 		}
 	}
+}
+
+// scalar says whether an instruction takes less than sixteen bytes: MOVSS and MOVSD, by their prefix.
+func scalar(b []byte, i int) bool {
+	return b[i] == 0x10 && i >= 2 && b[i-1] == 0x0f && (b[i-2] == 0xf2 || b[i-2] == 0xf3)
 }
 
 // moves says whether an opcode is MOVUPS, MOVAPS, MOVDQA, MOVDQU, or one of their kin, into a register.

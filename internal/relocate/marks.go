@@ -38,7 +38,7 @@ type kinds struct {
 
 // vectorOps are the opcodes of instructions of the map 0F that read sixteen bytes or a part of them: moves, and those
 // that compare. All are below 0x80.
-var vectorOps = []byte{0x10, 0x12, 0x16, 0x28, 0x6f, 0x74, 0x75, 0x76, 0x7e}
+var vectorOps = []byte{0x10, 0x28, 0x6f, 0x74, 0x75, 0x76}
 
 type vector [32]byte
 
