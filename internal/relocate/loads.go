@@ -22,7 +22,7 @@ type place struct {
 	disp int64
 }
 
-// Numbers of registers beside the sixteen there are.
+// nextInstruction is a number beside those of the sixteen registers there are.
 const nextInstruction = 16
 
 const (
@@ -120,8 +120,8 @@ func (k *code) loaded(c *content, from, to int) {
 		if len(k.loads) == n {
 			k.loads = append(k.loads, load{at: next, from: operand})
 		}
-		if k.tooMany = len(k.loads) > maxLoads; k.tooMany {
-			k.loads = nil
+		if len(k.loads) > maxLoads {
+			k.tooMany, k.loads = true, nil
 			return
 		}
 	}
@@ -138,7 +138,7 @@ func moves(op byte) bool { return op == 0x10 || op == 0x28 || op == 0x6f }
 // stored calls f with every place where a register is stored, before something else is put into it.
 func (k *code) stored(c *content, at int, reg uint8, f func(place)) {
 	b := c.buf
-	for i := at; i < at+storeReach && i+7 <= len(b); i++ {
+	for i := at; i < at+storeReach && i+8 <= len(b); i++ {
 		op := b[i]
 		store := op == 0x11 || op == 0x29 || op == 0x7f
 		clear := op == 0x57 || op == 0xef // XORPS, PXOR
@@ -156,7 +156,7 @@ func (k *code) stored(c *content, at int, reg uint8, f func(place)) {
 	}
 }
 
-// operandAt reads the operand in memory of an instruction, whose byte ModRM is at i.
+// operandAt reads the operand in memory of an instruction, whose byte ModRM is at i with six more behind it.
 func (k *code) operandAt(c *content, i int, high uint8) place {
 	b := c.buf
 	mod, base := b[i]>>6, b[i]&7
@@ -179,9 +179,6 @@ func (k *code) operandAt(c *content, i int, high uint8) place {
 		p.disp = int64(int8(b[i]))
 		return p
 	case 2:
-		if i+4 > len(b) {
-			return place{}
-		}
 		p.disp = int64(int32(load32(b[i:])))
 		return p
 	default:
