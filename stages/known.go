@@ -30,11 +30,12 @@ type Series struct {
 	Built   []Build `json:"built"` // none if they are only known to apply
 }
 
-// Build is a whole installation that was made with a series of patches.
+// Build is a whole installation that was made with a series of patches, or a source whose units were
+// compiled with it.
 type Build struct {
-	Nix          string `json:"nix"`          // version of the Nix that was built
-	Architecture string `json:"architecture"` // in Debian's words
-	Host         string `json:"host"`         // version of the Nix that began it
+	Nix          string `json:"nix"`            // version of the Nix that was built
+	Architecture string `json:"architecture"`   // in Debian's words
+	Host         string `json:"host,omitempty"` // version of the Nix that began it; "" if only units were compiled
 }
 
 // Versions returns the versions of Nix that a lock has the source of. Only a source that the test
