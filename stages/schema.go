@@ -82,7 +82,7 @@ var schemaNumber = regexp.MustCompile(`\bnixSchemaVersion\s*=\s*([0-9]+)\s*;`)
 // it is in the cache. What cannot be known that way is found out before that Nix is first run.
 func (r *installation) refuseSource(ctx context.Context) []*fault.Error {
 	have, err := readSchema(r.layout.Database())
-	if err != nil || have == 0 || r.leaves.number == 0 {
+	if err != nil || have == 0 || r.leaves.number == 0 || r.set != nil {
 		return nil
 	}
 	f, err := r.fetcher()
