@@ -29,6 +29,7 @@ func TestStanding(t *testing.T) {
 		"exports":     testExports,
 		"generations": func(t *testing.T, a, _ *place) { testGenerations(t, a) },
 		"isolation":   testIsolation,
+		"packages":    func(t *testing.T, a, _ *place) { testPackages(t, a) },
 		"relocating":  func(t *testing.T, a, _ *place) { testRelocating(t, a) },
 		"relocation":  func(t *testing.T, a, _ *place) { testRelocation(t, a) },
 		// Nix takes minutes to build; this is enough to work on the group.
