@@ -9,9 +9,8 @@ import (
 
 // TestEndToEnd installs from one seed, as often as it takes.
 //
-// The first installation is what a person does with a checkout, and is measured while nothing
-// else runs. All that can be asked of a prefix is asked of it, while a second one is made in a
-// HOME. Then the two live together for a while. In the end the first is removed, and another takes
+// The first installation is what a person does with a checkout. All that can be asked of a prefix is
+// asked of it, while a second one is made in a HOME. Then the two live together for a while. In the end the first is removed, and another takes
 // its place: as root without a sandbox, in another locale and time zone and with another umask, begun
 // with the Nix in HOME, killed in every stage. It has to end with the same bytes.
 func TestEndToEnd(t *testing.T) {
@@ -37,7 +36,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("transport", func(t *testing.T) { testTransport(t, first) })
 			t.Run("relocation", func(t *testing.T) { testRelocation(t, first) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, first) })
-			t.Run("reproducible", func(t *testing.T) { testReproducible(t, first, "native") })
+			t.Run("reproducible", func(t *testing.T) { testReproducible(t, first, "toolchain") })
 			t.Run("gc", func(t *testing.T) { testGC(t, first) })
 			t.Run("collect", func(t *testing.T) { testCollect(t, first) })
 			t.Run("busy", func(t *testing.T) { testBusy(t, first) })

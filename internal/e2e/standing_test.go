@@ -32,8 +32,7 @@ func TestStanding(t *testing.T) {
 		"packages":    func(t *testing.T, a, _ *place) { testPackages(t, a) },
 		"relocating":  func(t *testing.T, a, _ *place) { testRelocating(t, a) },
 		"relocation":  func(t *testing.T, a, _ *place) { testRelocation(t, a) },
-		// Nix takes minutes to build; this is enough to work on the group.
-		"reproducible": func(t *testing.T, a, _ *place) { testReproducible(t, a, "toolchain") },
+		"reproducible": func(t *testing.T, a, _ *place) { testReproducible(t, a, "native") },
 		"shared":       func(t *testing.T, a, _ *place) { testShared(t, a) },
 		"stores":       testStores,
 		"transport":    func(t *testing.T, a, _ *place) { testTransport(t, a) },
