@@ -45,9 +45,8 @@ let
       }
     );
 
-  takes = nix.override.__functionArgs or { };
   single =
-    (nix.override (builtins.intersectAttrs takes wanted)).overrideAttrs (old: {
+    (nix.override (builtins.intersectAttrs nix.override.__functionArgs wanted)).overrideAttrs (old: {
       patches = (old.patches or [ ]) ++ patches;
       mesonFlags =
         (old.mesonFlags or [ ])
@@ -56,4 +55,4 @@ let
         ++ flags "libstore:" options.libstore;
     });
 in
-untested (if nix ? overrideAllMesonComponents then modular else single)
+untested { inherit modular single; }.${import ./kind.nix nix}

@@ -1,12 +1,14 @@
 # The Nixes that a set has: for each the attributes that lead to it, and its version. What cannot be
-# evaluated, as what nixpkgs has taken away, is passed over.
+# evaluated, as what nixpkgs has taken away, is passed over, and so is one that nix.nix cannot tell of
+# another store directory.
 nixpkgs:
 
 let
+  kind = import ./kind.nix;
   versionOf =
     nix:
     let
-      it = builtins.tryEval (if nix ? overrideAttrs then toString nix.version else null);
+      it = builtins.tryEval (if nix ? overrideAttrs && kind nix != null then toString nix.version else null);
     in
     if it.success then it.value else null;
 

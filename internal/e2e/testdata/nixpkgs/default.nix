@@ -177,6 +177,10 @@ let
       nix_2_24 = single "2.24.10";
       nix_2_26 = single seed.version;
       nix_2_28 = modular "2.28.6";
+      nix_2_31 = stdenv.mkDerivation {
+        pname = "nix";
+        version = "2.31.2"; # there are patches for it, and no way to tell it of a store directory
+      };
       git = single "2.40pre20260101_0123456";
       minimum = throw "it was taken away";
       override = _: { };
