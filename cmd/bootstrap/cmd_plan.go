@@ -13,7 +13,6 @@ import (
 
 	"bootstrap/internal/doctor"
 	"bootstrap/internal/mirror"
-	"bootstrap/internal/pkgset"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/probe"
 	"bootstrap/internal/progress"
@@ -162,8 +161,8 @@ func printSet(line func(name, format string, args ...any), p *stages.Plan) {
 	s := p.Packages
 	line("packages", "%s", mirror.Redact(s.From))
 	line("", "version %s, %s", s.Version, s.NARHash)
-	if !pkgset.Settled(s.From) && s.Locked != "" {
-		line("", "nobody has signed it: it is what that server says now")
+	if s.Locked != "" && !strings.Contains(s.From, "narHash=") {
+		line("", "nobody has signed it: it is what that server says")
 	}
 	if s.Forecast != nil {
 		line("to build", "%s", s.Forecast.Sentence())
