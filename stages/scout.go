@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bootstrap/internal/closure"
@@ -173,6 +174,10 @@ func (s *scout) fetchFlake(ctx context.Context, ref pkgset.Ref) (dir, locked, re
 		return "", "", "", err
 	}
 	out, err := n.Command("nix", "flake", "prefetch", "--json", ref.At).Output(ctx)
+	var failed *run.Error
+	if errors.As(err, &failed) && slices.ContainsFunc(failed.Tail, func(line string) bool { return strings.Contains(line, "NAR hash mismatch") }) {
+		return "", "", "", fault.New(fault.Verify, fmt.Errorf("package set %q: %w", ref.Text, err), "give the narHash that its publisher states, or leave it out")
+	}
 	if err != nil {
 		return "", "", "", fault.New(fault.General, fmt.Errorf("package set %q: %w", ref.Text, err), "is the reference right, and does this machine reach the network?")
 	}

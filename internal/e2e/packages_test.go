@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -431,6 +432,9 @@ func (n *nixpkgs) otherNames(t *testing.T, p *place) {
 		"a tarball":          {"--packages", "nixpkgs=" + n.tarball},
 		"a flake's tarball":  {"--packages", "nixpkgs=tarball+" + address},
 		"a flake's own path": {"--packages", "nixpkgs=path:" + n.dir},
+		"a flake's tarball by its digest": {
+			"--packages", "nixpkgs=tarball+" + address + "?narHash=" + url.QueryEscape(have.NARHash),
+		},
 	} {
 		if row := n.planned(t, p, args...); row.NARHash != have.NARHash || len(row.Forecast.Build) != 0 || (row.Locked != "") != strings.Contains(name, "flake's tarball") {
 			t.Errorf("%s: %+v", name, row)
@@ -439,6 +443,7 @@ func (n *nixpkgs) otherNames(t *testing.T, p *place) {
 	wrong := strings.Repeat("0", 64)
 	p.program("upgrade", "--dry-run", "--packages", "nixpkgs="+address, "--packages-sha256", wrong).run(t).want(t, 4)
 	p.program("upgrade", "--dry-run", "--packages", "nixpkgs="+n.tarball, "--packages-sha256", wrong).run(t).want(t, 4)
+	p.program("upgrade", "--dry-run", "--packages", "nixpkgs=tarball+"+address+"?narHash=sha256-"+strings.Repeat("A", 43)+"%3D").run(t).want(t, 4)
 }
 
 // update changes the files, and has the name looked up again.
