@@ -32,11 +32,10 @@ func (o *Options) Examine(ctx context.Context, ref pkgset.Ref, scratch string) (
 		o.Packages = &Set{}
 		return func() error { return nil }, nil
 	}
-	dir, err := os.MkdirTemp(scratch, "bootstrap-packages-")
+	dir, remove, err := newScratch(scratch)
 	if err != nil {
 		return nil, err
 	}
-	remove = func() error { return removeTree(dir) }
 	if err := o.examine(ctx, ref, dir); err != nil {
 		return nil, errors.Join(err, remove())
 	}

@@ -315,7 +315,9 @@ func (n *nixpkgs) goesOn(t *testing.T, p *place, old generation) {
 	if row := n.planned(t, p, args[1:5]...); len(row.Forecast.Fetch) != 1 || len(row.Forecast.Sources) != 0 {
 		t.Errorf("with a cache that has the source: %+v", row.Forecast)
 	}
-	if r := p.install("native built", args...).run(t); r.signal != syscall.SIGKILL {
+	killed := p.install("native built", args...)
+	killed.env = append(killed.env, "TMPDIR="+p.scratch(t)) // where it leaves what the next one would remove
+	if r := killed.run(t); r.signal != syscall.SIGKILL {
 		t.Fatalf("%s\nit was to be killed\n%s", r, r.tail())
 	}
 	if _, now := p.history(t); now.Number != old.Number {
