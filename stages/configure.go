@@ -39,7 +39,7 @@ func configureStage() stage {
 			return in, nil
 		},
 		intact: func(_ context.Context, r *installation, out outputs) bool {
-			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.extraAuthorities())
+			asked := r.CACert == "" || fileDigest(r.CACert) == fileDigest(r.layout.Authorities())
 			return r.filesIntact(out) && asked && r.usesCaches() && r.havePackages() && exists(r.layout.BuildDir()) &&
 				r.toolsRooted() && r.rooted(r.known(Native), "nix")
 		},
@@ -143,20 +143,15 @@ func (r *installation) certificates(stage string, bundle []byte) ([]byte, error)
 		if err != nil {
 			return nil, fault.New(fault.Usage, err, "give --ca-cert the path of a file of certificates")
 		}
-		if err := r.writeFile(stage, r.extraAuthorities(), extra, 0o644); err != nil {
+		if err := r.writeFile(stage, r.layout.Authorities(), extra, 0o644); err != nil {
 			return nil, err
 		}
 	}
-	extra, err := readFile(r.extraAuthorities())
+	extra, err := readFile(r.layout.Authorities())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return append(bundle, extra...), nil
-}
-
-// extraAuthorities returns the file that keeps what --ca-cert named, for later runs without it.
-func (r *installation) extraAuthorities() string {
-	return filepath.Join(r.layout.Work, "ca-cert.pem")
 }
 
 // fileDigest returns the sha256 of a file, or "" if it cannot be read.

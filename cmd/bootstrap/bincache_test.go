@@ -36,6 +36,8 @@ func cacheCrimes() map[string]func(info *nix.NARInfo, file []byte) []byte {
 		},
 		"lost":      func(*nix.NARInfo, []byte) []byte { return nil },
 		"elsewhere": func(info *nix.NARInfo, file []byte) []byte { info.URL = "../" + info.URL; return file },
+		// Signed, and nothing that the package set makes.
+		"renamed": func(info *nix.NARInfo, file []byte) []byte { info.StorePath += "-older"; return file },
 	}
 }
 
@@ -58,7 +60,7 @@ func makeCache(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.MkdirAll(filepath.Join(dir, "nar"), 0o755))
 	write := func(name string, data []byte) { ts.Check(os.WriteFile(filepath.Join(dir, name), data, 0o644)) }
 	write(nix.CacheInfoName, []byte("StoreDir: "+r.Layout.Store+"\n"))
-	root, err := os.OpenRoot(r.Layout.Store)
+	root, err := os.OpenRoot(prefix) // with --destdir it is not where it says
 	ts.Check(err)
 	defer root.Close()
 	cache, err := bincache.Open(context.Background(), bincache.Options{URL: "file://" + dir, Store: r.Layout.Store, Transport: http.DefaultTransport})
@@ -66,7 +68,7 @@ func makeCache(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range []string{stages.Toolchain, stages.Native} {
 		s, _ := r.Stage(name)
 		outputs := stages.CachedOutputs(name, s.Outputs)
-		for _, p := range outputs {
+		for attribute, p := range outputs {
 			var file bytes.Buffer
 			ts.Check(nar.Write(&file, root, path.Base(p)))
 			sum := sha256.Sum256(file.Bytes())
@@ -76,14 +78,21 @@ func makeCache(ts *testscript.TestScript, neg bool, args []string) {
 				NARHash: nix.NewHash(nix.SHA256, sum[:]), NARSize: int64(file.Len()),
 			}
 			info.FileHash, info.FileSize = info.NARHash, info.NARSize
-			sig, err := nix.SignNARInfo(secret, info)
-			ts.Check(err)
-			info.AddSignatures(sig)
+			sign := func() {
+				sig, err := nix.SignNARInfo(secret, info)
+				ts.Check(err)
+				info.Sig = nil
+				info.AddSignatures(sig)
+			}
+			sign()
 			data := file.Bytes()
 			if crime != nil && name == stages.Native {
 				data = crime(info, bytes.Clone(data))
 				if info.NARSize != info.FileSize {
 					info.FileSize = info.NARSize
+				}
+				if outputs[attribute] = string(info.StorePath); outputs[attribute] != p {
+					sign()
 				}
 			}
 			text, err := info.MarshalText()

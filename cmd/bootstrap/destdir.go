@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,7 +112,7 @@ var systems = []string{"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin
 
 // hides refuses to hide what is needed: with --destdir, whatever is in the root of the prefix on
 // this machine cannot be seen.
-func (a apart) hides(m machine, cmd *cobra.Command) error {
+func (a apart) hides(m machine, cmd *cobra.Command, args []string) error {
 	hidden := func(what, path string) error {
 		if path != a.At && !isBelow(a.At, path) {
 			return nil
@@ -129,10 +130,18 @@ func (a apart) hides(m machine, cmd *cobra.Command) error {
 			needed = append(needed, [2]string{"the cache of downloads", dir})
 		}
 	}
-	for _, name := range []string{"lock", "ca-cert", "keyring", "host", "output", "file", "from", "from-key", "key", "nix-source", "secret-key"} {
+	for _, name := range []string{"lock", "ca-cert", "keyring", "host", "output", "file", "from", "from-key", "key", "nix-source", "secret-key", "identity", "out-link"} {
 		if flag := cmd.Flags().Lookup(name); flag != nil && filepath.IsAbs(flag.Value.String()) {
 			needed = append(needed, [2]string{"--" + name, filepath.Clean(flag.Value.String())})
 		}
+	}
+	for _, name := range []string{"cache", "from"} {
+		if flag := cmd.Flags().Lookup(name); flag != nil {
+			needed = append(needed, [2]string{"--" + name, directory(flag.Value.String())})
+		}
+	}
+	for _, arg := range args {
+		needed = append(needed, [2]string{"the cache", directory(arg)})
 	}
 	for _, n := range needed {
 		if n[1] == "" {
@@ -143,6 +152,14 @@ func (a apart) hides(m machine, cmd *cobra.Command) error {
 		}
 	}
 	return a.seals(m, cmd)
+}
+
+// directory returns the directory that an address names; "" where it names none of this machine.
+func directory(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Scheme == "file" {
+		return filepath.Clean(u.Path)
+	}
+	return ""
 }
 
 // seals sees to what would be written directly in the directory above the root of the prefix,
@@ -212,7 +229,7 @@ func takeApart(m machine, cmd *cobra.Command) {
 		if err != nil {
 			return err
 		}
-		if err := a.hides(m, cmd); err != nil {
+		if err := a.hides(m, cmd, args); err != nil {
 			return err
 		}
 		if !a.begun() {

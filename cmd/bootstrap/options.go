@@ -134,7 +134,7 @@ func (f *seedFlags) certificates(m machine, l prefix.Layout) (string, error) {
 	return file, nil
 }
 
-// transport returns how to reach a mirror. $SSL_CERT_FILE serves this alone, and does not count
+// transport returns how to reach a mirror. What --ca-cert named before is kept in the prefix. $SSL_CERT_FILE serves this alone, and does not count
 // where it is the prefix's own bundle, as a shell that has the prefix sourced says:
 // that one is as good, or gone, as the prefix is.
 func (f *seedFlags) transport(m machine, l prefix.Layout) (http.RoundTripper, error) {
@@ -150,7 +150,11 @@ func (f *seedFlags) transport(m machine, l prefix.Layout) (http.RoundTripper, er
 			file = ""
 		}
 	}
-	t, err := fetch.NewTransport(fetch.TransportOptions{Proxy: http.ProxyFromEnvironment, CACertFile: file})
+	o := fetch.TransportOptions{Proxy: http.ProxyFromEnvironment, CACertFile: file}
+	if l.Work != "" {
+		o.Kept = l.Authorities()
+	}
+	t, err := fetch.NewTransport(o)
 	if err != nil {
 		return nil, err
 	}

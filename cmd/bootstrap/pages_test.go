@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"bootstrap/internal/lock"
 	"bootstrap/stages"
 	"bootstrap/templates"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // call matches a call of the program in a page: up to what ends a command of the shell, with lines
@@ -46,6 +49,53 @@ func TestPagesNameFlags(t *testing.T) {
 	for _, bad := range []string{"--nonsense", "verify --rebuilt native", "lock differ a b", "verify --prefix"} {
 		if parses(strings.Fields(bad)) == "" {
 			t.Errorf("%q passes, so the test would prove nothing", bad)
+		}
+	}
+}
+
+// TestWorkflows reads the workflows as a CI does, and has a shell read what they run.
+func TestWorkflows(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("there is no bash")
+	}
+	page, err := os.ReadFile("../../docs/CI.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, fenced, _ := strings.Cut(string(page), "\n```yaml\n")
+	fenced, _, _ = strings.Cut(fenced, "\n```\n")
+	file, err := os.ReadFile("../../templates/ci/workflow.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"docs/CI.md": fenced, "templates/ci/workflow.yml": string(file)} {
+		var w struct {
+			Jobs map[string]struct {
+				Steps []struct {
+					Uses, Run string
+					Env, With map[string]string
+				}
+			}
+		}
+		if err := yaml.Unmarshal([]byte(text), &w); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		runs := 0
+		for _, step := range w.Jobs["build"].Steps {
+			if (step.Uses == "") == (step.Run == "") {
+				t.Errorf("%s: a step that has nothing to do, or two things: %+v", name, step)
+			}
+			if step.Run == "" {
+				continue
+			}
+			runs++
+			if out, err := exec.Command(bash, "-n", "-c", step.Run).CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v\n%s", name, step.Run, err, out)
+			}
+		}
+		if runs < 2 {
+			t.Errorf("%s: %d steps run something", name, runs)
 		}
 	}
 }

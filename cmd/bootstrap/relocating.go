@@ -138,6 +138,8 @@ func (r *relocating) options(address string) []string {
 		"--option", "narinfo-cache-negative-ttl", "0",
 		"--option", "narinfo-cache-positive-ttl", "0",
 		"--option", "fallback", "true",
+		// On a machine without a network, Nix would ask for nothing, not even this.
+		"--option", "substitute", "true",
 	}
 }
 

@@ -10,6 +10,7 @@ package bincache
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -204,6 +205,11 @@ func (c *Cache) unreachable(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return fault.New(fault.General, fmt.Errorf("cache %q: its certificate cannot be trusted: %w", c.URL, certificate.Err),
+			"--ca-cert FILE names the authority that has signed it, if it is one of your own")
 	}
 	return fault.New(fault.General, fmt.Errorf("cache %q: does not answer: %w", c.URL, err),
 		"check the address, the server and the proxy settings (HTTPS_PROXY, HTTP_PROXY)")

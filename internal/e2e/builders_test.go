@@ -44,7 +44,17 @@ func testBuilders(t *testing.T, p *place) {
 	p.works(t, "builders-after")
 }
 
+// newRemote starts one that has the native nix of a prefix.
 func newRemote(t *testing.T, p *place) *remote {
+	t.Helper()
+	r, who := newMachine(t, p)
+	r.provision(t, who)
+	r.start(t, who, nil)
+	return r
+}
+
+// newMachine makes one that has nothing yet, and whom it runs as.
+func newMachine(t *testing.T, p *place) (*remote, *account) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("skipped: only root can run a builder that sees another prefix in the same place")
@@ -68,13 +78,16 @@ func newRemote(t *testing.T, p *place) *remote {
 	if err := os.WriteFile(filepath.Join(r.there, "marker"), []byte(r.text+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	who := made(t, userName+"-2")
-	r.provision(t, who)
-	r.server = sshtest.Start(t, dir, sshtest.Options{
-		User: who.name, Server: who.uid, Client: p.account.uid,
-		Change: view(who, binding{r.root, p.root()}, binding{r.there, r.place}),
+	return r, made(t, userName+"-2")
+}
+
+// start starts the server, which gives what it runs some variables.
+func (r *remote) start(t *testing.T, who *account, set map[string]string) {
+	t.Helper()
+	r.server = sshtest.Start(t, filepath.Dir(r.root), sshtest.Options{
+		User: who.name, Set: set, Server: who.uid, Client: r.p.account.uid,
+		Change: view(who, binding{r.root, r.p.root()}, binding{r.there, r.place}),
 	})
-	return r
 }
 
 // provision makes the second prefix: what is registered of the native nix in the first one, with the
@@ -114,15 +127,15 @@ func run(t *testing.T, argv ...string) {
 	}
 }
 
-// ssh is what has to be in an environment for ssh to find the server: it is no part of the account's home.
-func (r *remote) ssh() []string {
+// reach is what has to be in an environment for ssh to find the server: it is no part of the account's home.
+func (r *remote) reach() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "NIX_SSHOPTS=-F " + r.server.Config}
 }
 
 // builders returns a command of the installer's.
 func (r *remote) builders(args ...string) command {
 	c := r.p.program(append([]string{"builders"}, args...)...)
-	c.env = append(slices.DeleteFunc(c.env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }), r.ssh()...)
+	c.env = append(slices.DeleteFunc(c.env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }), r.reach()...)
 	return c
 }
 
@@ -139,7 +152,7 @@ func (r *remote) derivation(name, script string) string {
 func (r *remote) build(t *testing.T, expression string) command {
 	t.Helper()
 	c := r.p.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", expression)
-	c.env = append(c.env, r.ssh()...)
+	c.env = append(c.env, r.reach()...)
 	return c
 }
 

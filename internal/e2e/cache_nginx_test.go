@@ -25,12 +25,18 @@ type nginx struct {
 // blocks returns the blocks of code of a language in docs/CACHE.md.
 func blocks(t *testing.T, language string) []string {
 	t.Helper()
+	return blocksOf(t, "../../docs/CACHE.md", language)
+}
+
+// blocksOf returns the blocks of code of a language in a page.
+func blocksOf(t *testing.T, page, language string) []string {
+	t.Helper()
 	var found []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllSubmatch(read(t, "../../docs/CACHE.md"), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllSubmatch(read(t, page), -1) {
 		found = append(found, string(m[1]))
 	}
 	if len(found) == 0 {
-		t.Fatalf("docs/CACHE.md: there is no %s", language)
+		t.Fatalf("%s: there is no %s", page, language)
 	}
 	return found
 }
@@ -38,9 +44,14 @@ func blocks(t *testing.T, language string) []string {
 // serve starts nginx with the nth configuration of the page, as it stands, as the account of the prefix.
 func (c *cached) serve(t *testing.T, nth int) *nginx {
 	t.Helper()
+	return c.serveAs(t, c.p.scratch(t), blocks(t, "nginx")[nth])
+}
+
+// serveAs starts nginx with a configuration, and with its files in a directory.
+func (c *cached) serveAs(t *testing.T, dir, conf string) *nginx {
+	t.Helper()
 	program := lookPath(t, "nginx")
-	conf := blocks(t, "nginx")[nth]
-	m := regexp.MustCompile(`listen (127\.0\.0\.1:\d+);`).FindStringSubmatch(conf)
+	m := regexp.MustCompile(`listen (127\.0\.0\.1:\d+)( ssl)?;`).FindStringSubmatch(conf)
 	if m == nil {
 		t.Fatalf("it does not say where it listens:\n%s", conf)
 	}
@@ -48,7 +59,10 @@ func (c *cached) serve(t *testing.T, nth int) *nginx {
 		conn.Close()
 		t.Fatalf("somebody listens at %s already", m[1])
 	}
-	n := &nginx{url: "http://" + m[1], dir: c.p.scratch(t)}
+	n := &nginx{url: "http://" + m[1], dir: dir}
+	if m[2] != "" {
+		n.url = "https://" + m[1]
+	}
 	c.p.w.put(t, filepath.Join(n.dir, "nginx.conf"), conf)
 	for _, dir := range []string{"cache", "bucket"} {
 		c.p.w.mkdir(t, filepath.Join(n.dir, dir))

@@ -28,6 +28,9 @@ func testCache(t *testing.T, p, other *place) {
 	second := c.install(t)
 	c.builds(t, second)
 	c.bucket(t, second)
+	c.encrypted(t)
+	t.Run("workflow", func(t *testing.T) { c.runsWorkflow(t) })
+	t.Run("over ssh", func(t *testing.T) { c.overSSH(t) })
 	c.repairs(t, second)
 	c.refusals(t)
 	c.uninstall(t, second)
@@ -206,7 +209,7 @@ func (c *cached) builds(t *testing.T, second *place) {
 
 // bucket publishes a cache as docs/CACHE.md has it, and uses it.
 func (c *cached) bucket(t *testing.T, second *place) {
-	server := c.serve(t, 1)
+	server := c.serve(t, 2)
 	publish := blocks(t, "sh")[0] + "\npublish " + filepath.Join(c.server.dir, "cache") + " " + filepath.Join(server.dir, "bucket")
 	c.p.shell(t, "PATH=/usr/bin:/bin\n"+publish).must(t)
 	second.program("cache", "use", server.url, "--key", c.key).must(t)
@@ -216,6 +219,21 @@ func (c *cached) bucket(t *testing.T, second *place) {
 	plan.argv = append(plan.argv, "--dry-run")
 	plan.must(t)
 	second.program("cache", "drop", server.url).must(t)
+	c.offline(t, "file://"+filepath.Join(server.dir, "bucket"))
+}
+
+// offline installs from a directory, with the seed that was downloaded before, on a machine that has no
+// network at all. Nix asks no cache there unless it is told to.
+func (c *cached) offline(t *testing.T, url string) {
+	alone := c.empty(t, "offline")
+	if alone.change = both(cannotConnect(), alone.change); cannotConnect() == nil {
+		t.Log("skipped: a machine without a network: it cannot be made here")
+		return
+	}
+	r := alone.install("", "--cache-only", "--cache", url, "--key", c.key, "--cache-dir", filepath.Join(c.p.w.xdgCache, "bootstrap")).run(t).want(t, 0)
+	t.Logf("measured: installed from a cache in a directory, without a network: %s", r.took.Round(100*time.Millisecond))
+	c.sameAsBuilt(t, alone)
+	c.works(t, alone, "cache-offline")
 }
 
 // repairs damages what came from the cache; it comes from there again.

@@ -221,6 +221,7 @@ func testDestdirNative(t *testing.T, a *apart) {
 	if !strings.Contains(again.stderr, "nothing to do") {
 		t.Errorf("again:\n%s", again.tail())
 	}
+	a.shares(t)
 	t.Run("moved", func(t *testing.T) {
 		there := a.moved(t)
 		if out := there.program("status").must(t); !strings.Contains(out, "complete") {
@@ -241,6 +242,27 @@ func testDestdirNative(t *testing.T, a *apart) {
 		}
 	})
 	a.uninstalled(t, a.files())
+}
+
+// shares fills a cache from it, and makes a bundle of it, for whoever has the same place already.
+func (a *apart) shares(t *testing.T) {
+	t.Helper()
+	dir := a.p.scratch(t)
+	key := filepath.Join(dir, "key")
+	public := strings.TrimSpace(a.p.command("cache", "key", "new", "apart-1", "-o", key).must(t))
+	files := "file://" + filepath.Join(dir, "files")
+	a.program("cache", "push", files, "--secret-key", key, "-f", a.p.packages(), "hello").run(t).want(t, 0)
+	a.p.nix(t, "nix", "store", "verify", "--store", files, "--no-contents", "--all", "--option", "trusted-public-keys", public).must(t)
+	a.program("cache", "use", files, "--key", public).must(t)
+	if got := a.program("cache", "list").must(t); got != files+"  "+public+"\n" {
+		t.Errorf("cache list: %q", got)
+	}
+	a.program("cache", "drop", files).must(t)
+	bundle := filepath.Join(dir, "nix.bundle")
+	a.program("bundle", "create", "-o", bundle).run(t).want(t, 0)
+	if said := a.p.command("bundle", "inspect", bundle).must(t); !strings.Contains(said, "made at    "+a.p.store+"\n") {
+		t.Errorf("the bundle:\n%s", said)
+	}
 }
 
 // compiled is an expression for a program that says so, by the compiler of the package set.

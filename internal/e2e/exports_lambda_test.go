@@ -24,7 +24,7 @@ func testExportLambda(t *testing.T, e *exports) {
 		e.p.program("export", "lambda", e.hello, "-o", filepath.Join(e.dir, "no.zip")).run(t).want(t, 3)
 	}
 	onlyRoot(t)
-	function := e.function(t, e.p.output(t, "toolchain", "busybox"), e.hello)
+	function := e.documented(t)
 	t.Run("layer", func(t *testing.T) {
 		file, _ := e.same(t, "layer.zip", "lambda", "--layer", "-f", function)
 		root := e.machine(t, "layer")
@@ -71,7 +71,7 @@ func (e *exports) inTask(t *testing.T) {
 		}
 	}
 	at.w.user.own(t, source)
-	file, said := there.same(t, "task.zip", "lambda", "-f", there.function(t, source, ""))
+	file, said := there.same(t, "task.zip", "lambda", "-f", there.bare(t, source))
 	if !strings.Contains(said.stdout, "It is a function, unpacked to /var/task.") {
 		t.Errorf("it does not say what it is:\n%s", said.tail())
 	}
@@ -81,46 +81,31 @@ func (e *exports) inTask(t *testing.T) {
 	at.program("uninstall", "--yes").run(t).want(t, 0)
 }
 
-// handler is a runtime in a few lines of sh, by the documentation of the API:
-// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-const handler = `busybox=@busybox@/bin/busybox
-api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime
-while :; do
-	head=$($busybox wget -S -O /tmp/event $api/invocation/next 2>&1) || exit 1
-	id=$(echo "$head" | $busybox tr -d '\r' | $busybox sed -n 's/^ *Lambda-Runtime-Aws-Request-Id: *//Ip')
-	answer=$(@hello@; $busybox cat /tmp/event)
-	$busybox wget -q -O /tmp/answer --post-data "$answer" $api/invocation/$id/response || exit 1
-done
-`
-
-// function writes an expression for a package with the handler in bin/bootstrap. Without hello the
-// busybox is a directory that becomes a store path.
-func (e *exports) function(t *testing.T, busybox, hello string) string {
+// documented writes the function of docs/LAMBDA.md into a file, as it stands.
+func (e *exports) documented(t *testing.T) string {
 	t.Helper()
-	shell, said := `builtins.storePath "`+busybox+`"`, `$(${builtins.storePath "`+hello+`"}/bin/hello)`
-	if hello == "" {
-		shell, said = `builtins.path { path = `+busybox+`; name = "busybox"; }`, ""
-	}
-	text := strings.NewReplacer("@busybox@", "${busybox}", "@hello@", "echo \""+said+"\"", "$busybox", "''$busybox").Replace(handler)
-	if said == "" {
-		text = strings.ReplaceAll(text, "echo \"\"; ", "")
-	}
+	found := blocksOf(t, "../../docs/LAMBDA.md", "nix")
 	file := filepath.Join(e.p.scratch(t), "function.nix")
-	e.p.w.put(t, file, `let
-  busybox = `+shell+`;
-in
-derivation {
-  name = "function";
-  system = builtins.currentSystem;
-  builder = "${busybox}/bin/sh";
-  inherit busybox;
-  text = ''
-    #!${busybox}/bin/sh
-    `+strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ")+`
-  '';
-  args = [ "-euc" "$busybox/bin/busybox mkdir -p $out/bin; printf %s \"$text\" >$out/bin/bootstrap; $busybox/bin/busybox chmod 755 $out/bin/bootstrap" ];
+	e.p.w.put(t, file, found[0])
+	return file
 }
-`)
+
+// bare writes the same function for where there is no package set: with a busybox that becomes a store
+// path, and without hello.
+func (e *exports) bare(t *testing.T, busybox string) string {
+	t.Helper()
+	file := e.documented(t)
+	text := string(read(t, file))
+	for from, to := range map[string]string{
+		"inherit (import <bootstrap> { }) busybox hello;": `busybox = builtins.path { path = ` + busybox + `; name = "busybox"; };`,
+		"${hello}/bin/hello; ":                            "",
+	} {
+		if !strings.Contains(text, from) {
+			t.Fatalf("docs/LAMBDA.md: there is no %q", from)
+		}
+		text = strings.ReplaceAll(text, from, to)
+	}
+	e.p.w.put(t, file, text)
 	return file
 }
 

@@ -64,9 +64,31 @@ func testExportTar(t *testing.T, e *exports) {
 	if again := second.program("import", file).must(t); !strings.Contains(again, "Registered 0 store paths") {
 		t.Errorf("imported again:\n%s", again)
 	}
+	second.byHand(t, e, file)
 	built := strings.TrimSpace(second.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", second.proof(t, "exports-second")).must(t))
 	if got := second.shell(t, `read -r line <`+built+`; echo "$line"`).must(t); got != "exports-second\n" {
 		t.Errorf("built in the second place: %q", got)
+	}
+}
+
+// byHand unpacks and registers an archive with tar and Nix alone, by the commands of docs/EXPORT.md.
+func (p *place) byHand(t *testing.T, e *exports, file string) {
+	t.Helper()
+	p.nix(t, "nix-store", "--delete", e.hello).must(t)
+	p.hasNot(t, e.hello)
+	script := "PATH=" + filepath.Dir(p.programPath(t, "nix-store")) + ":/usr/bin:/bin\n"
+	for line := range strings.Lines(string(read(t, "../../docs/EXPORT.md"))) {
+		if command, ok := strings.CutPrefix(line, "    tar --zstd "); ok {
+			script += strings.NewReplacer("hello.tar.zst", file, " opt/store", " "+strings.TrimPrefix(p.store, "/")).Replace("tar --zstd " + command)
+		}
+	}
+	if strings.Count(script, file) != 2 {
+		t.Fatalf("docs/EXPORT.md has other commands:\n%s", script)
+	}
+	p.shell(t, script).must(t)
+	p.nix(t, "nix-store", "--verify-path", e.hello).must(t)
+	if got := p.shell(t, e.hello+"/bin/hello").must(t); got != greeting {
+		t.Errorf("unpacked by hand, hello says %q", got)
 	}
 }
 

@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -239,19 +238,15 @@ func (s *shared) published(t *testing.T) {
 	slow := filepath.Join(s.dir, "slow", "prefix")
 	s.p.w.mkdir(t, filepath.Dir(slow))
 	s.p.w.mkdir(t, slow)
-	to := fmt.Sprintf("local?store=%s&real=%s/store&state=%s/var/nix&log=%s/var/log/nix", s.p.store, slow, slow, slow)
 	made := strings.TrimSpace(s.p.nix(t, "nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", s.p.proof(t, "to-be-published")).must(t))
 	before := s.p.fingerprint(t)
-	publish := s.p.nix(t, "nix", "copy", "--no-check-sigs", "--to", to, s.p.native(t), made)
-	publish.must(t)
-	again := publish.run(t).want(t, 0)
-	if strings.Contains(again.stderr, "copying path") {
-		t.Errorf("published again, something is copied\n%s", again.tail())
-	}
 	for name, path := range map[string]string{"nix": s.p.native(t), "made": made} {
-		s.p.shell(t, `mkdir -p "`+slow+`/var/nix/gcroots" && ln -sfn `+path+` "`+slow+`/var/nix/gcroots/`+name+`"`).must(t)
+		publish := s.p.shell(t, s.recipe(t, slow, name, path))
+		publish.must(t)
+		if again := publish.run(t).want(t, 0); strings.Contains(again.stderr, "copying path") {
+			t.Errorf("published again, something is copied\n%s", again.tail())
+		}
 	}
-	s.p.nix(t, "nix-store", "--store", to, "--gc").must(t)
 	same(t, "the prefix", before, s.p.fingerprint(t))
 
 	there := func(uid int, argv ...string) command {
@@ -273,6 +268,30 @@ func (s *shared) published(t *testing.T) {
 			t.Errorf("%s was published as well", path)
 		}
 	}
+}
+
+// recipe returns the commands of docs/CLUSTER.md that publish a path, and collect garbage then, with directories
+// of this machine.
+func (s *shared) recipe(t *testing.T, slow, name, path string) string {
+	t.Helper()
+	_, part, _ := strings.Cut(string(read(t, "../../docs/CLUSTER.md")), "\n## From fast scratch to shared storage\n")
+	part, _, _ = strings.Cut(part, "\n## ")
+	script := "PATH=" + filepath.Dir(s.p.programPath(t, "nix")) + ":/usr/bin:/bin\n"
+	for line := range strings.Lines(part) {
+		if command, ok := strings.CutPrefix(line, "    "); ok && !strings.Contains(command, "read-only") {
+			script += command
+		}
+	}
+	for from, to := range map[string]string{
+		"P=/opt/mine ": "P=" + s.p.root() + " ", "SLOW=/shared/opt-mine ": "SLOW=" + slow + " ",
+		" PATH…\n": " " + path + "\n", " PATH ": " " + path + " ", "/NAME\"": "/" + name + "\"",
+	} {
+		if !strings.Contains(script, from) {
+			t.Fatalf("docs/CLUSTER.md: there is no %q in\n%s", from, script)
+		}
+		script = strings.ReplaceAll(script, from, to)
+	}
+	return script
 }
 
 // stranger is in no group: nothing can be seen, and nothing be run.

@@ -32,7 +32,7 @@ func TestStanding(t *testing.T) {
 		"isolation":    testIsolation,
 		"relocating":   func(t *testing.T, a, _ *place) { testRelocating(t, a) },
 		"relocation":   func(t *testing.T, a, _ *place) { testRelocation(t, a) },
-		"reproducible": func(t *testing.T, a, _ *place) { testReproducible(t, a, "native") },
+		"reproducible": func(t *testing.T, a, _ *place) { testReproducible(t, a, "toolchain", "native") },
 		"shared":       func(t *testing.T, a, _ *place) { testShared(t, a) },
 		"stores":       testStores,
 		"transport":    func(t *testing.T, a, _ *place) { testTransport(t, a) },

@@ -17,6 +17,7 @@ import (
 type TransportOptions struct {
 	Proxy      func(*http.Request) (*url.URL, error) // as [http.Transport.Proxy]; nil for none
 	CACertFile string                                // PEM; trusted besides the system's authorities
+	Kept       string                                // a file of the same kind, if it is there and can be read
 }
 
 // NewTransport returns the transport that everything here uses to reach a server.
@@ -32,6 +33,19 @@ func NewTransport(o TransportOptions) (*http.Transport, error) {
 		ForceAttemptHTTP2:     true,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 	}
+	var kept []byte
+	if o.Kept != "" {
+		kept, _ = os.ReadFile(o.Kept) // what cannot be read is as good as not there
+	}
+	if o.CACertFile == "" && kept == nil {
+		return t, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a host without any, which is why the user names one
+	}
+	pool.AppendCertsFromPEM(kept)
+	t.TLSClientConfig.RootCAs = pool
 	if o.CACertFile == "" {
 		return t, nil
 	}
@@ -40,13 +54,8 @@ func NewTransport(o TransportOptions) (*http.Transport, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, fmt.Errorf("certificate file: %w", err), hint)
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool() // a host without any, which is why the user names one
-	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fault.New(fault.Usage, fmt.Errorf("certificate file %q: no PEM certificate in it", o.CACertFile), hint)
 	}
-	t.TLSClientConfig.RootCAs = pool
 	return t, nil
 }

@@ -72,12 +72,32 @@ func TestTransportTrustsTheCertificateFile(t *testing.T) {
 		t.Errorf("unknown authority: %v, hint %q, waits %v", err, fault.HintOf(err), w.slept)
 	}
 
-	tr, err := fetch.NewTransport(fetch.TransportOptions{CACertFile: file})
-	if err != nil {
-		t.Fatal(err)
+	for _, o := range []fetch.TransportOptions{{CACertFile: file}, {Kept: file}, {CACertFile: file, Kept: file + ".missing"}} {
+		tr, err := fetch.NewTransport(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = newWorld(t, func(o *fetch.Options) { o.Transport = tr })
+		w.want(t, data)(w.Fetch(t.Context(), []fetch.File{fileOf(data, s.URL)}))
 	}
-	w = newWorld(t, func(o *fetch.Options) { o.Transport = tr })
-	w.want(t, data)(w.Fetch(t.Context(), []fetch.File{fileOf(data, s.URL)}))
+}
+
+// TestKeptCertificates: what was kept is of use where it can be read, and else no error.
+func TestKeptCertificates(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kept")
+	for _, text := range []string{"", "no certificate"} {
+		if text != "" {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tr, err := fetch.NewTransport(fetch.TransportOptions{Kept: file})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if named := tr.TLSClientConfig.RootCAs != nil; named != (text != "") {
+			t.Errorf("%q: authorities of its own: %t", text, named)
+		}
+	}
 }
 
 func TestBadCertificateFile(t *testing.T) {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// PublicKey is a key in Nix's form: `<name>:<base64>`.
+// PublicKey is a key in Nix's form: `<name>:<base64>`. That of zombiezen.com/go/nix signs narinfos and nothing else,
+// and does not give its bytes away.
 type PublicKey struct {
 	name string
 	key  ed25519.PublicKey

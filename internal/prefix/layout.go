@@ -115,6 +115,9 @@ func (l Layout) Netrc() string { return filepath.Join(l.Conf, "netrc") }
 // Certificates returns the link to the bundle of certificates the prefix brings.
 func (l Layout) Certificates() string { return filepath.Join(l.Conf, "ca-bundle.crt") }
 
+// Authorities returns the path of the certificates that --ca-cert named, kept for later commands.
+func (l Layout) Authorities() string { return filepath.Join(l.Work, "ca-cert.pem") }
+
 // EnvFile returns the file a shell sources.
 // Every shell that is not fish, csh or tcsh reads the one for sh.
 func (l Layout) EnvFile(shell string) string {
