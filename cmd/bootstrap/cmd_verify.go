@@ -43,16 +43,17 @@ func verifyCommand(m machine) *cobra.Command {
 		Long: `verify compares the files that were written with the receipt, and every byte of what the stages built,
 and of what that refers to, with Nix's database. It changes nothing; "bootstrap repair" mends.
 
---rebuild builds the derivations of a stage, toolchain or native, once more, beside what is there
-(nix build --rebuild), and says of each whether the result is identical. native takes as long as
-it took to compile. The exit code is 4 if anything is not what it was.`,
+--rebuild builds the derivations of a stage once more, beside what is there (nix build --rebuild), and
+says of each whether the result is identical: toolchain, native, which takes as long as it took to
+compile, or prove, which is hello, if that was asked for. The files that configure and install have
+written are compared in any case; what the other stages make is gone, or is what these are made of. The exit code is 4 if anything is not what it was.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return verify(cmd.Context(), m, f, rebuild, asJSON)
 		},
 	}
 	f.register(cmd.Flags())
-	cmd.Flags().StringSliceVar(&rebuild, "rebuild", nil, "build the derivations of these `stages` once more: toolchain, native")
+	cmd.Flags().StringSliceVar(&rebuild, "rebuild", nil, "build the derivations of these `stages` once more: toolchain, native, prove")
 	registerJSON(cmd.Flags(), &asJSON, "print what was compared, and what differs, as JSON")
 	return cmd
 }
@@ -94,7 +95,14 @@ func verify(ctx context.Context, m machine, f *prefixFlags, rebuild []string, as
 }
 
 // rebuildable returns the stages whose outputs are derivations that stay.
-func rebuildable() []string { return []string{stages.Toolchain, stages.Native} }
+func rebuildable() []string { return []string{stages.Toolchain, stages.Native, stages.Prove} }
+
+// hello returns what the proof has built to keep, if that was asked for.
+func (o own) hello() (provenance.Output, bool) {
+	s, _ := o.receipt.Stage(stages.Prove)
+	path := s.Outputs["hello"]
+	return provenance.Output{Stage: stages.Prove, Name: "hello", Path: path}, path != ""
+}
 
 // compare looks at the files that were written, and at the store.
 func (o own) compare(ctx context.Context, v *verification) error {
@@ -141,10 +149,16 @@ func (o own) rebuild(ctx context.Context, m machine, v *verification, names []st
 		return fault.New(fault.Unfit, fmt.Errorf("--rebuild %s: prefix %q has no compiler", strings.Join(names, ","), o.layout.Store),
 			"`bootstrap --prefix` brings the one of the package set")
 	}
-	if s, _ := o.receipt.Stage(stages.Configure); s.Outputs["sandbox"] == "false" && slices.Contains(names, stages.Native) {
+	hello, proved := o.hello()
+	if !proved && slices.Contains(names, stages.Prove) {
+		return fault.New(fault.Unfit, fmt.Errorf("--rebuild prove: in prefix %q the proof has built nothing to keep", o.layout.Store),
+			"`bootstrap --prefix` with --build-hello has it build GNU hello")
+	}
+	compiled := slices.IndexFunc(names, func(name string) bool { return name != stages.Toolchain })
+	if s, _ := o.receipt.Stage(stages.Configure); s.Outputs["sandbox"] == "false" && compiled >= 0 {
 		// Without one, Nix builds what is there already at a path of another name, and puts the right
 		// name where it finds that one. A compiler leaves parts of it where it does not look.
-		return fault.New(fault.Unfit, fmt.Errorf("--rebuild native: prefix %q builds without a sandbox, and Nix cannot compare compiled programs then", o.layout.Store),
+		return fault.New(fault.Unfit, fmt.Errorf("--rebuild %s: prefix %q builds without a sandbox, and Nix cannot compare compiled programs then", names[compiled], o.layout.Store),
 			"install the same at the same place on another host, and compare what `bootstrap verify --json` prints in both (docs/REBUILD.md)")
 	}
 	held, err := o.lock(ctx, m, "verify")
@@ -152,7 +166,11 @@ func (o own) rebuild(ctx context.Context, m machine, v *verification, names []st
 		return err
 	}
 	defer func() { err = errors.Join(err, held.Release()) }()
-	for _, out := range v.Outputs {
+	all := slices.Clone(v.Outputs)
+	if proved {
+		all = append(all, hello)
+	}
+	for _, out := range all {
 		// The shell, and the files of nixpkgs, are added to the store: there is nothing to build.
 		if !slices.Contains(names, out.Stage) || !stages.Derived(out.Name) {
 			continue
