@@ -25,6 +25,9 @@ func bootstrapStage() stage {
 			if err := r.writePackages(ctx, Bootstrap); err != nil {
 				return nil, err
 			}
+			if refusals := r.refuseSource(ctx); len(refusals) > 0 { // it was fetched since the plan was made
+				return nil, refusals[0]
+			}
 			host := r.hostNix(Bootstrap)
 			if err := r.guardSchema(ctx, host, "the host nix"); err != nil {
 				return nil, err

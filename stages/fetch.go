@@ -74,7 +74,7 @@ func (r *installation) files(entries []lock.Entry, from string) []fetch.File {
 	for i, e := range entries {
 		files[i] = fetch.File{SHA256: e.SHA256, Size: e.Size, Name: path.Base(e.Path)}
 		if from != "" {
-			for _, base := range append([]string{from}, r.snapshots()...) {
+			for _, base := range append([]string{from}, r.snapshots(e)...) {
 				files[i].URLs = append(files[i].URLs, fetch.JoinURL(base, e.Path))
 			}
 		}
@@ -82,13 +82,13 @@ func (r *installation) files(entries []lock.Entry, from string) []fetch.File {
 	return files
 }
 
-// snapshots returns the base URLs of the archive as it was when the lock was made; in a lock that
+// snapshots returns the base URLs of the archive as it was when the lock had an entry; in a lock that
 // was mended there are files of two times.
-func (r *installation) snapshots() []string {
+func (r *installation) snapshots(e lock.Entry) []string {
 	if r.Snapshot != "" {
 		return []string{r.Snapshot}
 	}
-	bases := []string{mirror.SnapshotURL(r.lock.Timestamp)}
+	bases := []string{mirror.SnapshotURL(r.lock.TimeOf(e))}
 	if r.Lock.Timestamp != r.lock.Timestamp {
 		bases = append(bases, mirror.SnapshotURL(r.Lock.Timestamp))
 	}

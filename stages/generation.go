@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,7 +83,16 @@ func (r *installation) installedGeneration(all []lineage.Generation) (generation
 		}
 		return generation{number: n, current: true}, nil
 	}
-	if rec, err := receipt.Load(r.layout.Receipt()); err == nil && rec.Mode == "" && rec.Layout.Store == r.layout.Store {
+	flat := false
+	switch rec, err := receipt.Load(r.layout.Receipt()); {
+	case err == nil:
+		flat = rec.Mode == "" && rec.Layout.Store == r.layout.Store
+	case errors.Is(err, receipt.ErrNewer):
+		return generation{}, err
+	default:
+		flat = r.wasComplete()
+	}
+	if flat {
 		return generation{number: 1, current: true, flat: true}, nil
 	}
 	return generation{}, nil
@@ -138,8 +148,11 @@ func (r *installation) otherThanInstalled() error {
 		return err
 	}
 	rec := r.receiptOf(all, r.gen)
-	if rec == nil || r.sameKeys(rec) {
-		return nil // without a receipt, it is what the journal says
+	switch {
+	case rec == nil:
+		return r.otherThanRecorded()
+	case r.sameKeys(rec):
+		return nil
 	}
 	native, _ := rec.Stage(Native)
 	if native.Key == r.keys[Native] && rec.LockDigest == r.lock.Digest() {
@@ -318,14 +331,17 @@ func (r *installation) verb() string {
 
 // adopt makes of what an earlier release has installed the first generation: copies of its files,
 // and GC roots for what it built. Until the link says that it is current, nothing is changed.
-func (r *installation) adopt() error {
+func (r *installation) adopt(ctx context.Context) error {
 	l := r.layout
 	if !r.leaves.flat {
 		return nil
 	}
 	rec, err := receipt.Load(l.Receipt())
-	if err != nil {
-		return err
+	lost := err != nil
+	if lost {
+		if rec, err = r.lostReceipt(ctx); err != nil {
+			return err
+		}
 	}
 	native, _ := rec.Stage(Native)
 	first := lineage.Dir(l, 1)
@@ -337,12 +353,12 @@ func (r *installation) adopt() error {
 	}
 	for _, m := range lineage.Members(l) {
 		to := filepath.Join(first, m.Name)
-		if m.Live != l.DefaultProfile() && !exists(m.Live) {
-			continue // gone; a repair makes it anew
-		}
-		if m.Live == l.DefaultProfile() {
+		switch {
+		case m.Live == l.DefaultProfile():
 			err = os.Symlink(native.Outputs["nix"], to)
-		} else {
+		case m.Live == l.Receipt() && lost:
+			err = receipt.Write(to, *rec)
+		case exists(m.Live): // what is gone, a repair makes anew
 			err = copyInto(m.Live, to)
 		}
 		if err != nil {

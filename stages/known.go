@@ -1,12 +1,14 @@
 package stages
 
 import (
+	"fmt"
 	"path"
 	"slices"
 
 	"bootstrap/internal/lock"
 	"bootstrap/patches"
-	"bootstrap/templates"
+
+	version "github.com/hashicorp/go-version"
 )
 
 // Known is a version of Nix whose source is known.
@@ -22,21 +24,26 @@ type Known struct {
 
 // Series is the patches for one range of versions.
 type Series struct {
-	Name    string `json:"name"`  // the directory of the patches
-	Range   string `json:"range"` // versions it is for
-	Patches int    `json:"patches"`
+	Name    string  `json:"name"`  // the directory of the patches
+	Range   string  `json:"range"` // versions it is for
+	Patches int     `json:"patches"`
+	Built   []Build `json:"built"` // none if they are only known to apply
 }
 
-// Versions returns the versions of Nix that a lock has the source of. The test command builds what
-// the built-in lock has: only that source counts as tested.
+// Build is a whole installation that was made with a series of patches, or a source whose units were
+// compiled with it.
+type Build struct {
+	Nix          string `json:"nix"`            // version of the Nix that was built
+	Architecture string `json:"architecture"`   // in Debian's words
+	Host         string `json:"host,omitempty"` // version of the Nix that began it; "" if only units were compiled
+}
+
+// Versions returns the versions of Nix that a lock has the source of. Only a source that the test
+// command builds, the very file, counts as tested.
 func Versions(l *lock.Lock) ([]Known, error) {
-	builtIn, err := lock.Parse(templates.Lock())
+	built, err := patches.AllBuilt()
 	if err != nil {
 		return nil, err
-	}
-	tested := map[string]bool{}
-	for _, e := range nixSources(builtIn) {
-		tested[e.SHA256] = true
 	}
 	known := []Known{}
 	for _, e := range nixSources(l) {
@@ -52,7 +59,7 @@ func Versions(l *lock.Lock) ([]Known, error) {
 		for _, p := range series {
 			k.Patches = append(k.Patches, p.File)
 		}
-		k.Tested = err == nil && tested[e.SHA256]
+		k.Tested = err == nil && slices.ContainsFunc(built, func(b patches.Built) bool { return b.Tested && b.SHA256 == e.SHA256 })
 		known = append(known, k)
 	}
 	return known, nil
@@ -65,11 +72,24 @@ func AllSeries() ([]Series, error) {
 	if err != nil {
 		return nil, err
 	}
+	built, err := patches.AllBuilt()
+	if err != nil {
+		return nil, err
+	}
 	series := []Series{}
 	for _, p := range all {
-		s := Series{Name: path.Dir(p.File), Range: p.Range.String()}
+		s := Series{Name: path.Dir(p.File), Range: p.Range.String(), Built: []Build{}}
 		i := slices.IndexFunc(series, func(o Series) bool { return o.Name == s.Name && o.Range == s.Range })
 		if i < 0 {
+			for _, b := range built {
+				v, err := version.NewVersion(b.Nix)
+				if err != nil {
+					return nil, fmt.Errorf("built.json: %w", err)
+				}
+				if p.Range.Check(v) {
+					s.Built = append(s.Built, Build{Nix: b.Nix, Architecture: b.Architecture, Host: b.Host})
+				}
+			}
 			series = append(series, s)
 			i = len(series) - 1
 		}

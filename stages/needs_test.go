@@ -17,7 +17,7 @@ func TestLacking(t *testing.T) {
 	}
 	newer := &lock.Lock{}
 	for name, v := range map[string]string{
-		"libblake3-dev": "1.8.2-1", "libboost-iostreams-dev": "1.92.0.1", "libboost-regex-dev": "1.92.0.1",
+		"libblake3-dev": "1.8.2-1", "libboost-iostreams-dev": "1.92.0.1",
 		"libboost-url-dev": "1.92.0.1", "libboost-dev": "1.92.0.1", "libcurl4-gnutls-dev": "8.22.0-1",
 	} {
 		newer.Entries = append(newer.Entries, lock.Entry{Name: name, Version: v, Roles: []lock.Role{lock.Toolchain}, For: []string{"amd64"}})
@@ -31,8 +31,8 @@ func TestLacking(t *testing.T) {
 		{"2.26.4", builtIn, nil},
 		{"2.28.7", builtIn, []string{"libblake3-dev (>= 1.5.5)"}},
 		{"2.34.8", builtIn, []string{
-			"libblake3-dev (>= 1.5.5)", "libblake3-dev (>= 1.8.2)", "libboost-iostreams-dev", "libboost-regex-dev",
-			"libboost-url-dev", "libboost-dev (>= 1.87)", "libcurl4-gnutls-dev (>= 8.17)",
+			"libblake3-dev (>= 1.5.5)", "libblake3-dev (>= 1.8.2)", "libboost-iostreams-dev | libboost-iostreams1.88-dev",
+			"libboost-url-dev | libboost-url1.88-dev", "libboost-dev (>= 1.87) | libboost1.88-dev", "libcurl4-gnutls-dev (>= 8.17)",
 		}},
 		{"2.34.8", newer, nil},
 		{"2.34.0-pre1", newer, nil},

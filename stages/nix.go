@@ -118,6 +118,9 @@ func (r *installation) buildWith(ctx context.Context, stage string, n nixcmd.Nix
 	if n.Spoilt(ctx, slices.AppendSeq(slices.Collect(maps.Values(paths)), maps.Values(besides))...) || r.tornDerivations() {
 		r.emit(event.Warn, stage, "files in the store are not what they were; they are made anew")
 		args = append(args, "--repair")
+		if err := r.clear(ctx, stage, n, slices.Sorted(maps.Values(paths))); err != nil {
+			return nil, err
+		}
 	}
 	cmd := n.Command("nix", append(args, attributes...)...)
 	tracker := nixlog.NewTracker(nixlog.Options{Sink: r.Sink, Stage: stage, Now: r.Now})
@@ -129,6 +132,32 @@ func (r *installation) buildWith(ctx context.Context, stage string, n nixcmd.Nix
 		return nil, buildError(stage, n.Log, tracker.Err(), err)
 	}
 	return paths, nil
+}
+
+// clear makes room for outputs that are to be built once more. The toolchain is unpacked, not compiled,
+// and comes out the same wherever it is built; for the others see [buildsInPlace].
+func (r *installation) clear(ctx context.Context, stage string, n nixcmd.Nix, paths []string) error {
+	if err := n.DropUnfinished(ctx, paths...); err != nil {
+		return err
+	}
+	if stage == Toolchain || buildsInPlace(r.trial()) {
+		return nil
+	}
+	paths = slices.DeleteFunc(paths, func(p string) bool { return !n.Registered(ctx, p) })
+	altered, err := n.Altered(ctx, paths...)
+	if err != nil || len(altered) == 0 {
+		return err
+	}
+	args := append(append(collector(), "--delete", "--ignore-liveness"), altered...)
+	if _, err := n.Command("nix-store", args...).Output(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fault.New(fault.Unfit,
+			fmt.Errorf("store path %q: it is damaged, and cannot be built again while others refer to it, since this host has no sandbox: %s", altered[0], lastLine(err)),
+			"delete what refers to it (nix-store --query --referrers-closure names it) and run the same command again")
+	}
+	return nil
 }
 
 // buildError says what Nix said was wrong, and how the build's own output ended.

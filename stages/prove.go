@@ -69,7 +69,11 @@ func (r *installation) prove(ctx context.Context) (out outputs, err error) {
 	out = outputs{"shells": strings.Join(shells, " ")}
 	out["summary"] = "in " + strings.Join(shells, ", ")
 	if r.BuildHello {
-		made, err := r.build(ctx, Prove, r.installed(Prove), "hello")
+		n := r.installed(Prove)
+		if n.Env, err = r.proofEnv(n.Env, home); err != nil {
+			return nil, err
+		}
+		made, err := r.build(ctx, Prove, n, "hello")
 		if err != nil {
 			return nil, err
 		}
@@ -121,7 +125,11 @@ func (r *installation) proofShell() string {
 // proveAlone has nix build by its absolute path, with nothing sourced.
 func (r *installation) proveAlone(ctx context.Context, home string) error {
 	n := r.installed(Prove)
-	n.Env = run.Env{"HOME": home}
+	env, err := r.proofEnv(run.Env{"HOME": home}, home)
+	if err != nil {
+		return err
+	}
+	n.Env = env
 	got, err := n.Command("nix", "eval", "--raw", "--expr", "builtins.storeDir").Output(ctx)
 	if err == nil {
 		err = r.isStore(string(got))
@@ -139,18 +147,24 @@ func (r *installation) isStore(got string) error {
 	return nil
 }
 
-// The scripts of proveIn, by their shell: each sources its first argument, and builds the second.
+// The scripts of proveIn, by their shell: each sources its first argument, and builds the second. The
+// third is the directory of nix.conf, empty for the one that the Nix has compiled in.
 const (
-	provePOSIX = `expression=$2
+	provePOSIX = `expression=$2 conf=$3
 . "$1"
+[ -z "$conf" ] || export NIX_CONF_DIR="$conf"
 nix eval --raw --expr builtins.storeDir
 nix build --no-link --file "$expression"`
 	proveFish = `set expression $argv[2]
+set conf $argv[3]
 source $argv[1]
+test -z "$conf"; or set -gx NIX_CONF_DIR $conf
 nix eval --raw --expr builtins.storeDir
 nix build --no-link --file $expression`
 	proveCsh = `set expression = "$argv[2]"
+set conf = "$argv[3]"
 source "$argv[1]"
+if ("$conf" != "") setenv NIX_CONF_DIR "$conf"
 nix eval --raw --expr builtins.storeDir
 nix build --no-link --file "$expression"`
 )
@@ -172,7 +186,11 @@ func (r *installation) proveIn(ctx context.Context, program, home string) error 
 	if err != nil {
 		return err
 	}
-	args := []string{place.EnvFile(name), expression}
+	conf, err := r.proofConf(home)
+	if err != nil {
+		return err
+	}
+	args := []string{place.EnvFile(name), expression, conf}
 	script := provePOSIX
 	switch shell {
 	case shellrc.Fish:

@@ -150,10 +150,7 @@ func (r *installation) mend(ctx context.Context, n nixcmd.Nix, altered []string)
 	if seed {
 		errs = errors.Join(errs, r.addSeed(ctx, n, seedRoles()...))
 	}
-	for _, path := range others {
-		_, err := n.Command("nix-store", "--repair-path", path).Output(ctx)
-		errs = errors.Join(errs, err)
-	}
+	errs = errors.Join(errs, r.repairPaths(ctx, n, others))
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -162,6 +159,37 @@ func (r *installation) mend(ctx context.Context, n nixcmd.Nix, altered []string)
 	}
 	return nil
 }
+
+// repairPaths has Nix make store paths anew: from a cache, or by their derivations, see
+// [buildsInPlace].
+func (r *installation) repairPaths(ctx context.Context, n nixcmd.Nix, paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	infos, err := n.PathInfo(ctx, paths...)
+	if err != nil {
+		return err
+	}
+	var errs error
+	for _, path := range paths {
+		var args []string
+		if !buildsInPlace(r.known(Configure)) && infos[path].CA == "" {
+			args = []string{"--option", "max-jobs", "0", "--option", "builders", ""}
+		}
+		_, err := n.Command("nix-store", append(args, "--repair-path", path)...).Output(ctx)
+		if err != nil && len(args) > 0 {
+			err = fmt.Errorf("no cache has %s, and without a sandbox it would not be built again as it was", path)
+		}
+		errs = errors.Join(errs, err)
+	}
+	return errs
+}
+
+// buildsInPlace reports whether Nix builds what is there already once more at its own path. Without a
+// sandbox it takes a path of another name, and puts the right name where it finds that one; a compiler
+// leaves parts of it where it does not look, and what comes out is registered all the same (Nix 2.26:
+// src/libstore/unix/build/local-derivation-goal.cc). What is known by its contents is compared with them.
+func buildsInPlace(facts outputs) bool { return facts["sandbox"] == "true" }
 
 // seedRoles are the roles of the files that may be in the store.
 func seedRoles() []lock.Role {

@@ -180,7 +180,7 @@ func (r *installation) stages(ctx context.Context) error {
 			r.emit(event.Skip, s.name, "")
 			continue
 		}
-		if err := r.adopt(); err != nil {
+		if err := r.adopt(ctx); err != nil {
 			return err
 		}
 		before := r.lock

@@ -79,25 +79,19 @@ func sourceFiles() []string {
 var schemaNumber = regexp.MustCompile(`\bnixSchemaVersion\s*=\s*([0-9]+)\s*;`)
 
 // refuseSource says what the source of the Nix that an upgrade would build says of the database, where
-// it is in the cache. What cannot be known that way is found out before that Nix is first run.
+// it is on this machine: in the cache, or a file that was named. What cannot be known that way is
+// found out before that Nix is first run.
 func (r *installation) refuseSource(ctx context.Context) []*fault.Error {
 	have, err := readSchema(r.layout.Database())
 	if err != nil || have == 0 || r.leaves.number == 0 {
 		return nil
 	}
-	f, err := r.fetcher()
-	if err != nil {
-		return nil
-	}
 	for _, e := range r.lock.For(r.arch, lock.NixSource) {
-		if n, _ := f.Missing(r.files([]lock.Entry{e}, "")); n > 0 {
+		file := r.sourceFile(ctx, e)
+		if file == "" {
 			return nil
 		}
-		cached, err := r.cached(ctx, []lock.Entry{e})
-		if err != nil {
-			return nil
-		}
-		source, err := nixsource.Read(ctx, cached[e.SHA256], sourceFiles())
+		source, err := nixsource.Read(ctx, file, sourceFiles())
 		if err != nil {
 			return nil
 		}
@@ -114,6 +108,28 @@ func (r *installation) refuseSource(ctx context.Context) []*fault.Error {
 		}
 	}
 	return nil
+}
+
+// sourceFile returns where a source is on this machine, with the bytes that the lock says; "" if it
+// is not.
+func (r *installation) sourceFile(ctx context.Context, e lock.Entry) string {
+	if file := e.File(); file != "" {
+		if sum, _, err := digestFile(ctx, file); err == nil && sum == e.SHA256 {
+			return file
+		}
+	}
+	f, err := r.fetcher()
+	if err != nil {
+		return ""
+	}
+	if n, _ := f.Missing(r.files([]lock.Entry{e}, "")); n > 0 {
+		return ""
+	}
+	cached, err := r.cached(ctx, []lock.Entry{e})
+	if err != nil {
+		return ""
+	}
+	return cached[e.SHA256]
 }
 
 // readSchema returns the number in the directory of a database, 0 where there is none yet.

@@ -22,6 +22,7 @@ import (
 	"bootstrap/internal/mirror"
 	"bootstrap/internal/nixsource"
 	"bootstrap/patches"
+	"bootstrap/templates"
 )
 
 // SourceOptions say which source of Nix is to be built in place of a lock's.
@@ -40,7 +41,8 @@ const maxSource = 256 << 20
 
 // ChooseSource returns the lock with another source of Nix, whose version is what the source itself
 // says. It refuses one that there are no patches for, or that one of them does not apply to, since
-// a Nix without them would not keep to its prefix. A tarball that is not in the cache is downloaded
+// a Nix without them would not keep to its prefix. The lock has what that version needs of a toolchain
+// besides, if that is known for its suite. A tarball that is not in the cache is downloaded
 // into the scratch directory for that; nothing is left behind.
 func ChooseSource(ctx context.Context, o SourceOptions) (*lock.Lock, error) {
 	found := lock.Entry{Name: "nix", SHA256: o.SHA256, URL: o.Address}
@@ -77,7 +79,7 @@ func ChooseSource(ctx context.Context, o SourceOptions) (*lock.Lock, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, fmt.Errorf("source %q: %w", mirror.Redact(o.Address), err), hintSource)
 	}
-	return made, nil
+	return withNeeds(templates.Needs(), templates.Later(), source.Version, made)
 }
 
 const hintSource = "give --nix-source the http(s) address or the path of a tarball of Nix's source, without a login in it"

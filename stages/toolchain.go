@@ -89,7 +89,13 @@ func toolchainStage() stage {
 			if err := r.guardSchema(ctx, host, "the host nix"); err != nil {
 				return nil, err
 			}
-			if err := r.addSeed(ctx, host, lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert); err != nil {
+			roles := []lock.Role{lock.Shell, lock.Patchelf, lock.Toolchain, lock.CACert}
+			if r.known(Relocate)["nix"] != "" {
+				// What a Nix is built from is added by the stages that build one, and none of them has to
+				// where it came in a bundle. Without it hello, and that Nix itself, would be downloaded for.
+				roles = append(roles, r.buildRoles()...)
+			}
+			if err := r.addSeed(ctx, host, roles...); err != nil {
 				return nil, err
 			}
 			// The shell is in the store once it was evaluated.

@@ -7,11 +7,12 @@ import (
 	"io/fs"
 )
 
-//go:embed all:packages all:conf all:env all:runtime
+//go:embed all:packages all:conf all:env all:runtime later/*.json
 var files embed.FS
 
 // Packages returns the package set: Nix expressions, builder scripts, the lock, and and two tables:
-// roots.json, that locks are made from, and needs.json, of what versions of Nix need.
+// roots.json, that locks are made from, and needs.json, of what versions of Nix need, which names
+// what [Later] has.
 func Packages() fs.FS { return sub("packages") }
 
 // Conf returns the templates of configuration files.
@@ -31,6 +32,10 @@ func Roots() []byte { return read("roots.json") }
 
 // Needs returns the text of the table of what versions of Nix need of a toolchain.
 func Needs() []byte { return read("needs.json") }
+
+// Later returns the locks of what some versions of Nix need besides the toolchain of the lock:
+// blake3.json and the like, each of them of a few packages.
+func Later() fs.FS { return sub("later") }
 
 func sub(dir string) fs.FS {
 	sub, err := fs.Sub(files, dir)

@@ -2,6 +2,7 @@ package templates_test
 
 import (
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -55,6 +56,54 @@ func TestLockFitsTheTable(t *testing.T) {
 			}
 			if rule.File != "" && (len(entries) != 1 || path.Base(entries[0].Path) != rule.File) {
 				t.Errorf("role %q: %v is not the one file %q", role, entries, rule.File)
+			}
+		}
+	}
+}
+
+// What is added to the toolchain for later versions is locked like all else: each file for both
+// architectures, out of the suite that its table names, and no more than the table names.
+func TestLater(t *testing.T) {
+	names, err := fs.Glob(templates.Later(), "*.json")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	for _, name := range names {
+		data, err := fs.ReadFile(templates.Later(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := lock.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(data), string(l.Marshal())); diff != "" {
+			t.Errorf("%s: -file +canonical:\n%s", name, diff)
+		}
+		text, err := os.ReadFile(path.Join("later/tables", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := resolve.ParseTable(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := table[lock.Toolchain]
+		for _, arch := range []string{"amd64", "arm64"} {
+			entries := l.For(arch)
+			if len(entries) != len(rule.Packages) {
+				t.Errorf("%s: %d packages for %s, and %d in the table", name, len(entries), arch, len(rule.Packages))
+			}
+			for _, relation := range rule.Packages {
+				wanted, err := control.ParseDependencies(relation)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.ContainsFunc(entries, func(e lock.Entry) bool {
+					return e.Name == wanted[0][0].Name && wanted[0][0].SatisfiedBy(e.Version) && e.Suite == rule.Suite
+				}) {
+					t.Errorf("%s: no %s of %s for %s", name, relation, rule.Suite, arch)
+				}
 			}
 		}
 	}

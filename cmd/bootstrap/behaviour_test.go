@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,7 +37,7 @@ func behaviours() map[string]answer {
 			<-r.Context().Done()
 		},
 		"wrong": func(s *seed, w http.ResponseWriter, _ *http.Request) {
-			data := append([]byte(nil), s.archive.File(s.moving)...)
+			data := slices.Clone(s.content())
 			data[len(data)/2] ^= 1
 			_, _ = w.Write(data)
 		},
@@ -50,9 +51,17 @@ func behaviours() map[string]answer {
 	}
 }
 
+// content is that of the file which behaviours are about.
+func (s *seed) content() []byte {
+	if s.bundle != nil {
+		return s.bundle
+	}
+	return s.archive.File(s.moving)
+}
+
 // half sends the first half of the file, and says that there will be more.
 func (s *seed) half(w http.ResponseWriter) {
-	data := s.archive.File(s.moving)
+	data := s.content()
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	_, _ = w.Write(data[:len(data)/2])
 	w.(http.Flusher).Flush()

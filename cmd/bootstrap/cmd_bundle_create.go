@@ -124,9 +124,11 @@ func secretKeys(files []string) ([]*nixbundle.SecretKey, error) {
 
 // head says what a bundle of this prefix is going to have, but for sizes.
 func (o own) head(ctx context.Context) (h nixbundle.Head, err error) {
-	if err := drv.Distinctive(drv.Dir(o.layout.Store)); err != nil {
-		return h, fault.New(fault.Unfit, fmt.Errorf("prefix %q: %w", o.layout.Store, err),
-			"bundles can be made at prefixes such as /opt/store, whose names stand in no text by chance")
+	for _, dir := range []string{o.layout.Store, o.layout.State, o.layout.Log, o.layout.Conf} {
+		if err := drv.Distinctive(drv.Dir(dir)); err != nil {
+			return h, fault.New(fault.Unfit, fmt.Errorf("prefix %q: %w", o.layout.Store, err),
+				"bundles can be made at prefixes such as /opt/store, whose names stand in no text by chance")
+		}
 	}
 	native, err := o.native()
 	if err != nil {

@@ -64,11 +64,15 @@ func showDoctor(ctx context.Context, m machine, f *planFlags) error {
 	if err != nil {
 		return err
 	}
+	state := generationsChecks(o)
 	more, err := examine(ctx, m, f, o)
-	if err != nil {
+	switch {
+	case err == nil:
+		checks = append(checks, more...)
+	case doctor.Count(state, doctor.Refused) == 0: // else no plan can be made, and it says why
 		return err
 	}
-	r := report{Layout: o.Layout, Checks: append(checks, more...)}
+	r := report{Layout: o.Layout, Checks: append(checks, state...)}
 	r.OK = doctor.Count(r.Checks, doctor.OK)
 	r.Warnings, r.Refused = doctor.Count(r.Checks, doctor.Warning), doctor.Count(r.Checks, doctor.Refused)
 	if f.json {
@@ -94,6 +98,8 @@ func examine(ctx context.Context, m machine, f *planFlags, o stages.Options) ([]
 	if plan.Mirror == "" {
 		plan.Mirror = unasked
 	}
+	// Of what is complete the plain command makes nothing else, and says so instead of a plan.
+	plan.Upgrade = plan.Upgrade || complete(o)
 	p, err := stages.Make(ctx, plan)
 	if err != nil {
 		return nil, err

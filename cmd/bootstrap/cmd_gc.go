@@ -18,6 +18,7 @@ import (
 	"bootstrap/internal/lineage"
 	"bootstrap/internal/probe"
 	"bootstrap/internal/prompt"
+	"bootstrap/internal/receipt"
 
 	"github.com/spf13/cobra"
 )
@@ -90,6 +91,9 @@ func collectGarbage(ctx context.Context, m machine, f *gcFlags) (err error) {
 	for _, n := range slices.Concat(old, orphans) {
 		options.Without = append(options.Without, o.layout.RootsOf(n))
 	}
+	if options.Unused, err = o.scaffold(old); err != nil {
+		return err
+	}
 	p, err := collect.Survey(ctx, options)
 	if err != nil {
 		return err
@@ -153,6 +157,24 @@ func (o own) superseded(policy generations.Policy) (old, orphans []int, err erro
 	return append([]int{}, old...), orphans, err
 }
 
+// scaffold returns what only builds of the installer need, where there is none to go on with: no
+// generation was begun, but for those that go.
+func (o own) scaffold(gone []int) ([]string, error) {
+	if o.receipt.Mode == receipt.Runtime { // whose programs run the host nix
+		return nil, nil
+	}
+	all, err := lineage.List(o.layout)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range all {
+		if g.Receipt == nil && !g.Current && !slices.Contains(gone, g.Number) {
+			return nil, nil
+		}
+	}
+	return []string{o.layout.HostDir()}, nil
+}
+
 func (f *gcFlags) confirm(ctx context.Context, m machine) error {
 	if f.json {
 		return fault.New(fault.Usage, errors.New("a program cannot be asked whether to go on"), "add --yes to --json, or use --dry-run")
@@ -211,7 +233,7 @@ func printCollection(w io.Writer, p collection) {
 		fmt.Fprintf(w, "  %-14s %10s  %s\n", "store path", probe.Size(d.Bytes), d.Path)
 	}
 	for _, l := range p.Leftovers {
-		fmt.Fprintf(w, "  %-14s %10s  %s\n", "cache", probe.Size(l.Bytes), l.Path)
+		fmt.Fprintf(w, "  %-14s %10s  %s\n", "left over", probe.Size(l.Bytes), l.Path)
 	}
 	if len(p.Dead)+len(p.Leftovers) > 0 {
 		fmt.Fprintf(w, "  %-14s %10s\n", "together", probe.Size(p.Bytes))

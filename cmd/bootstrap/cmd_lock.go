@@ -146,6 +146,9 @@ func (f *updateFlags) roots() (resolve.Table, error) {
 		}
 	}
 	table, err := resolve.ParseTable(text)
+	if _, there := table[lock.Toolchain]; there && len(table) == 1 {
+		return table, err // for a lock of what is added to another one: see docs/LOCK.md
+	}
 	for _, role := range lock.Roles() {
 		if _, there := table[role]; !there && err == nil {
 			err = fmt.Errorf("role %q: is not in it", role)

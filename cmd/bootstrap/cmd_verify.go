@@ -137,8 +137,8 @@ func (o own) compare(ctx context.Context, v *verification) error {
 
 // rebuild builds the derivations of stages once more.
 func (o own) rebuild(ctx context.Context, m machine, v *verification, names []string) (err error) {
-	if _, built := o.receipt.Stage(stages.Toolchain); !built && slices.Contains(names, stages.Toolchain) {
-		return fault.New(fault.Unfit, fmt.Errorf("--rebuild toolchain: prefix %q comes from a bundle, and has none", o.layout.Store),
+	if _, built := o.receipt.Stage(stages.Toolchain); !built {
+		return fault.New(fault.Unfit, fmt.Errorf("--rebuild %s: prefix %q has no compiler", strings.Join(names, ","), o.layout.Store),
 			"`bootstrap --prefix` brings the one of the package set")
 	}
 	if s, _ := o.receipt.Stage(stages.Configure); s.Outputs["sandbox"] == "false" && slices.Contains(names, stages.Native) {
@@ -158,7 +158,7 @@ func (o own) rebuild(ctx context.Context, m machine, v *verification, names []st
 			continue
 		}
 		fmt.Fprintf(m.stderr, "building %s once more\n", out.Path)
-		same, err := o.nix.Rebuild(ctx, o.layout.Packages, out.Name)
+		same, err := o.nix.Rebuild(ctx, o.layout.Packages, out.Name, out.Path)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"bootstrap/stages"
 
@@ -11,19 +12,23 @@ import (
 
 // knownVersions is what `versions --json` prints.
 type knownVersions struct {
-	Versions []stages.Known  `json:"versions"`
-	Series   []stages.Series `json:"series"`
+	Versions  []stages.Known    `json:"versions"`
+	Series    []stages.Series   `json:"series"`
+	Installed []generationShown `json:"installed,omitempty"` // with --prefix
 }
 
 func versionsCommand(m machine) *cobra.Command {
 	f := &seedFlags{}
+	p := &prefixFlags{}
 	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "versions",
 		Short: "List the versions of Nix that are known: from which source, with which patches, tested or not",
 		Long: `versions prints a line for each version of Nix whose source the lock has, and one for each range of
 versions that there are patches for. "tested" is a source that the test command of the project builds,
-installs and uses. A version that no patch is for is refused by an installation.`,
+installs and uses; "built" are versions that a whole installation was made of once, with those
+patches; of others the units were compiled, or it is only known that the patches apply. A version that no patch is for is refused by an installation.
+With --prefix, what is installed there now and what was before comes first.`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			l, err := f.lock()
@@ -37,6 +42,15 @@ installs and uses. A version that no patch is for is refused by an installation.
 			if known.Series, err = stages.AllSeries(); err != nil {
 				return err
 			}
+			if p.prefix != "" {
+				at, err := p.locate(m)
+				if err != nil {
+					return err
+				}
+				if known.Installed, err = generationsOf(at.layout); err != nil {
+					return err
+				}
+			}
 			if asJSON {
 				return printJSON(m.stdout, known)
 			}
@@ -44,12 +58,23 @@ installs and uses. A version that no patch is for is refused by an installation.
 			return nil
 		},
 	}
+	p.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.lockFile, "lock", "", "`file` with the lock (default: the one built in)")
 	registerJSON(cmd.Flags(), &asJSON, "print it as JSON")
 	return cmd
 }
 
 func printVersions(m machine, known knownVersions) {
+	for _, g := range known.Installed {
+		state := "installed earlier"
+		switch {
+		case !g.Complete:
+			continue
+		case g.Current:
+			state = "installed"
+		}
+		fmt.Fprintf(m.stdout, "%-9s %s, generation %d, %s\n", g.NixVersion, state, g.Number, g.Nix)
+	}
 	for _, v := range known.Versions {
 		tested := "not tested"
 		switch {
@@ -67,6 +92,22 @@ func printVersions(m machine, known knownVersions) {
 		fmt.Fprintln(m.stderr, "The lock has no source of Nix.")
 	}
 	for _, s := range known.Series {
-		fmt.Fprintf(m.stdout, "%-9s %d patches for %s\n", s.Name, s.Patches, s.Range)
+		built := "only known to apply"
+		if len(s.Built) > 0 {
+			var each []string
+			for _, b := range s.Built {
+				what := fmt.Sprintf("%s built for %s by a Nix %s", b.Nix, b.Architecture, b.Host)
+				if b.Host == "" {
+					what = fmt.Sprintf("units of %s compiled for %s, and nothing linked", b.Nix, b.Architecture)
+				}
+				each = append(each, what)
+			}
+			built = strings.Join(each, "; ")
+		}
+		patches := "patches"
+		if s.Patches == 1 {
+			patches = "patch"
+		}
+		fmt.Fprintf(m.stdout, "%-9s %d %s for %s, %s\n", s.Name, s.Patches, patches, s.Range, built)
 	}
 }

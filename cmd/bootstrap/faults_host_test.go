@@ -56,7 +56,7 @@ func hostMishaps() []mishap {
 			name: "host/no-user-namespaces", stage: stages.Host, how: "`user.max_user_namespaces` is 0, and no capabilities", outcome: "builds are not sandboxed; 0",
 			lacks: noNamespaces, differs: []string{stages.Host, stages.Configure},
 			provoke: func(p *patient) {
-				p.inside("echo 0 > /proc/sys/user/max_user_namespaces", "setpriv", "--bounding-set=-all")
+				p.inside(namespacesDenied, withoutCapabilities...)
 				p.run().wants(0, "builds without a sandbox")
 				p.wrap = nil
 			},
@@ -151,3 +151,9 @@ func noNamespaces() string {
 	}
 	return ""
 }
+
+// namespacesDenied is what has a mount namespace make no more of them, and withoutCapabilities what
+// else runs the program there, since root may make them all the same.
+const namespacesDenied = "echo 0 > /proc/sys/user/max_user_namespaces"
+
+var withoutCapabilities = []string{"setpriv", "--bounding-set=-all"}

@@ -43,6 +43,31 @@ func repairMishaps() []mishap {
 				p.change(p.path("opt", "etc", "nix", "nix.conf"), altered)
 				return stages.Repaired{Stages: []string{stages.Configure}}
 			}),
+		{
+			name: "damaged/repair-compiled-unsandboxed", stage: stages.Native, whole: true, lacks: noNamespaces,
+			how: "a file of the native nix altered, then `repair` where builds cannot be sandboxed", outcome: "found, built again at its own path; 0",
+			provoke: func(p *patient) {
+				p.change(filepath.Join(p.output(stages.Native, "nix"), "etc", "conf"), func(data []byte) []byte { return append(data, '\n') })
+				p.inside(namespacesDenied, withoutCapabilities...)
+				p.repair(0, stages.Repaired{Stages: []string{stages.Host, stages.Bootstrap, stages.Native}})
+				p.wrap = nil
+				p.repair(0, stages.Repaired{})
+			},
+			differs: []string{stages.Host},
+		},
+		{
+			name: "damaged/repair-own-path-unsandboxed", stage: "any", lacks: noNamespaces,
+			how: "a store path that the user has built altered, then `repair` where builds are not sandboxed", outcome: "found, and said to be damaged still; 4",
+			provoke: func(p *patient) {
+				p.inside(namespacesDenied, withoutCapabilities...)
+				p.run().wants(0, "builds without a sandbox")
+				foreignDamage(p, "thing")
+				p.repair(4, stages.Repaired{Paths: []stages.Damage{{Path: p.storePath("thing")}}})
+				p.wrap = nil
+			},
+			heal:    func(p *patient) { foreignGone(p, "thing") },
+			differs: []string{stages.Host, stages.Configure},
+		},
 		foreignMishap("own-path-altered", "thing", "a store path that the user has built altered, then `repair`", "found, built again by Nix; 0", 0, "made anew"),
 		foreignMishap("own-path-lost", "precious", "a store path altered that nobody can build, then `repair`", "found, and said to be damaged still; 4", 4, ""),
 	}
@@ -74,23 +99,30 @@ func (p *patient) repair(code int, want stages.Repaired) {
 
 // foreignMishap alters a store path that the user has built, which is no output of any stage.
 func foreignMishap(name, path, how, outcome string, code int, cured string) mishap {
-	made := ""
 	return mishap{
-		name: "damaged/repair-" + name, stage: "any", how: how, outcome: outcome, whole: true,
+		name: "damaged/repair-" + name, stage: "any", how: how, outcome: outcome, whole: true, lacks: noNamespaces,
 		provoke: func(p *patient) {
-			nix := filepath.Join(p.output(stages.Native, "nix"), "bin", "nix")
-			must(p.T, exec.Command(nix, "build", path).Run())
-			made = p.storePath(path)
-			p.change(filepath.Join(made, "bin", path), bytes.ToUpper)
-			p.repair(code, stages.Repaired{Paths: []stages.Damage{{Path: made, Cured: cured}}})
+			foreignDamage(p, path)
+			p.repair(code, stages.Repaired{Paths: []stages.Damage{{Path: p.storePath(path), Cured: cured}}})
 		},
-		heal: func(p *patient) {
-			nix := filepath.Join(p.output(stages.Native, "nix"), "bin", "nix-store")
-			must(p.T, exec.Command(nix, "--delete", made, p.storePath(path+".drv")).Run())
-			_, err := os.Lstat(made)
-			if err == nil {
-				p.Fatalf("%q is still there", made)
-			}
-		},
+		heal: func(p *patient) { foreignGone(p, path) },
+	}
+}
+
+// foreignDamage has Nix build something, and alters it.
+func foreignDamage(p *patient, path string) {
+	p.Helper()
+	must(p.T, exec.Command(filepath.Join(p.output(stages.Native, "nix"), "bin", "nix"), "build", path).Run())
+	p.change(filepath.Join(p.storePath(path), "bin", path), bytes.ToUpper)
+}
+
+// foreignGone has Nix delete it.
+func foreignGone(p *patient, path string) {
+	p.Helper()
+	made := p.storePath(path)
+	nix := filepath.Join(p.output(stages.Native, "nix"), "bin", "nix-store")
+	must(p.T, exec.Command(nix, "--delete", made, p.storePath(path+".drv")).Run())
+	if _, err := os.Lstat(made); err == nil {
+		p.Fatalf("%q is still there", made)
 	}
 }

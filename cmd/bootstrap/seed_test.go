@@ -30,6 +30,7 @@ type seed struct {
 	older    *debtest.Archive // the archive as it was when the lock was made
 	lock     *lock.Lock
 	moving   string        // path of the file that [behaviours] are about
+	bundle   []byte        // it, where that is a bundle
 	stalled  chan struct{} // gets a value when the mirror stalls
 	keyrings map[string]*openpgp.Entity
 

@@ -132,7 +132,7 @@ func (p *patient) works() {
 func TestEarlierReleases(t *testing.T) {
 	w := newWard(t)
 	newer := w.newerLock(t)
-	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "*.json"))
+	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "v[0-9].json"))
 	if err != nil || len(receipts) < 2 {
 		t.Fatal(receipts, err)
 	}
@@ -171,7 +171,7 @@ func TestEarlierReleaseIncomplete(t *testing.T) {
 	w := newWard(t)
 	p := w.patient(t, true)
 	defer p.dismiss()
-	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "*.json"))
+	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "v[0-9].json"))
 	if err != nil || len(receipts) == 0 {
 		t.Fatal(receipts, err)
 	}
@@ -182,6 +182,60 @@ func TestEarlierReleaseIncomplete(t *testing.T) {
 		t.Fatalf("generation %s is current", got)
 	}
 	p.works()
+}
+
+// TestEarlierReleaseWithoutReceipt: where the receipt of an earlier release cannot be read, the journal
+// says what is installed. It is not built over by another program's plain command, and there is a way
+// back to it.
+func TestEarlierReleaseWithoutReceipt(t *testing.T) {
+	w := newWard(t)
+	newer := w.newerLock(t)
+	receipts, err := filepath.Glob(filepath.Join("..", "..", "internal", "receipt", "testdata", "v[0-9].json"))
+	if err != nil || len(receipts) == 0 {
+		t.Fatal(receipts, err)
+	}
+	for _, way := range []string{"flat", "generations"} {
+		for _, damage := range []string{"gone", "half"} {
+			t.Run(way+" "+damage, func(t *testing.T) {
+				p := w.patient(t, true)
+				defer p.dismiss()
+				file := p.healthy.receipt.Layout.Receipt()
+				if way == "flat" {
+					p.flatten(receipts[0])
+				} else {
+					target, err := filepath.EvalSymlinks(file)
+					must(t, err)
+					file = target
+				}
+				before, err := os.ReadFile(file)
+				must(t, err)
+				must(t, os.Remove(file))
+				if damage == "half" {
+					must(t, os.WriteFile(file, before[:len(before)/2], 0o644))
+				}
+				other := p.command()
+				other.Args = append(other.Args, "--lock="+newer)
+				p.startCommand(other).wait().wants(2, "its receipt cannot be read", "bootstrap upgrade")
+				p.upgrade(newer).wants(0)
+				if got := p.current(); got != "2" {
+					t.Fatalf("generation %s is current", got)
+				}
+				p.works()
+				if way == "generations" {
+					return // of the first nobody knows any more that it was complete
+				}
+				p.rollback().wants(0)
+				p.works()
+				rec, err := receipt.Load(file)
+				must(t, err)
+				native, _ := rec.Stage(stages.Native)
+				if rec.NixVersion != p.healthy.receipt.NixVersion || rec.LockDigest != p.healthy.receipt.LockDigest || native.Outputs["nix"] != p.output(stages.Native, "nix") || rec.Created.IsZero() {
+					t.Errorf("the receipt that was lost: %+v", rec)
+				}
+				p.run().wants(0, "nothing to do")
+			})
+		}
+	}
 }
 
 func (p *patient) rollback(args ...string) *attempt {

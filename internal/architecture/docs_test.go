@@ -1,12 +1,17 @@
 package architecture_test
 
 import (
+	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -56,5 +61,44 @@ func TestDocsNameTests(t *testing.T) {
 	}
 	if len(there) < 100 || len(pages) < 10 {
 		t.Errorf("only %d tests and %d pages were found", len(there), len(pages))
+	}
+}
+
+var fuzzFunc = regexp.MustCompile(`(?m)^func Fuzz[A-Z]\w*\(`)
+
+// TestFuzzTargetsAreNamed compares the packages that SECURITY says have fuzz targets with those that have.
+func TestFuzzTargetsAreNamed(t *testing.T) {
+	t.Parallel()
+	internal := filepath.Join("..", "..", "internal")
+	have := map[string]bool{}
+	err := filepath.WalkDir(internal, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if fuzzFunc.Match(text) {
+			name, relErr := filepath.Rel(internal, filepath.Dir(path))
+			have[filepath.ToSlash(name)], err = true, errors.Join(err, relErr)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "SECURITY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, found := strings.Cut(string(text), "| `Fuzz*` in ")
+	list, _, ended := strings.Cut(list, " |")
+	if !found || !ended {
+		t.Fatal("there is no list")
+	}
+	var said []string
+	for name := range strings.SplitSeq(list, ", ") {
+		said = append(said, strings.Trim(name, "`"))
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(have)), said); diff != "" {
+		t.Errorf("packages with fuzz targets (-have +said):\n%s", diff)
 	}
 }

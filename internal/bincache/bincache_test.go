@@ -25,7 +25,7 @@ const (
 )
 
 // fixture is a cache of two store paths in a directory, one of which refers to the other and to itself.
-func fixture(t *testing.T) (dir string, key *bincache.Key, secret *nix.PrivateKey) {
+func fixture(t testing.TB) (dir string, key *bincache.Key, secret *nix.PrivateKey) {
 	t.Helper()
 	dir = t.TempDir()
 	key, secret, err := nix.GenerateKey("cache.test-1", nil)
@@ -40,7 +40,7 @@ func fixture(t *testing.T) (dir string, key *bincache.Key, secret *nix.PrivateKe
 
 func infoName(path string) string { return filepath.Base(path)[:32] + ".narinfo" }
 
-func signed(t *testing.T, secret *nix.PrivateKey, path string, references ...string) []byte {
+func signed(t testing.TB, secret *nix.PrivateKey, path string, references ...string) []byte {
 	t.Helper()
 	hash := nix.NewHash(nix.SHA256, make([]byte, 32))
 	info := &nix.NARInfo{
@@ -62,7 +62,7 @@ func signed(t *testing.T, secret *nix.PrivateKey, path string, references ...str
 	return text
 }
 
-func put(t *testing.T, dir, name, text string) {
+func put(t testing.TB, dir, name, text string) {
 	t.Helper()
 	file := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -80,7 +80,7 @@ func options(url string, key *bincache.Key) bincache.Options {
 	}
 }
 
-func open(t *testing.T, o bincache.Options) *bincache.Cache {
+func open(t testing.TB, o bincache.Options) *bincache.Cache {
 	t.Helper()
 	c, err := bincache.Open(t.Context(), o)
 	if err != nil {

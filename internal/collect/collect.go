@@ -32,6 +32,8 @@ type Options struct {
 	Policy  generations.Policy
 	// Without are directories of roots that count as if they were gone already.
 	Without []string
+	// Unused are directories that nothing needs any more, outside the store. They go if nobody is at work.
+	Unused []string
 	// DropStale forgets the roots that the collector could not follow, and with them what they hold.
 	DropStale bool
 }
@@ -42,7 +44,7 @@ type Dead struct {
 	Bytes int64  `json:"bytes"` // of disk that are free afterwards; a file that others share counts with the last of them
 }
 
-// Leftover is a file or directory in a cache that nothing reads any more.
+// Leftover is a file or directory outside the store that nothing reads any more.
 type Leftover struct {
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`
@@ -61,7 +63,7 @@ type Plan struct {
 }
 
 // Survey finds out what would be deleted. It refuses where the store is not what it should be, and
-// unless DropStale is set where a root cannot be followed.
+// unless DropStale is set where a root cannot be followed, but for what a deleted cache has left.
 func Survey(ctx context.Context, o Options) (*Plan, error) {
 	if err := o.checkStore(ctx); err != nil {
 		return nil, err
@@ -83,8 +85,8 @@ func Survey(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	p.Generations = o.Policy.Old(made)
-	if len(p.Roots) > 0 && !o.DropStale {
-		return p, refused(p.Roots)
+	if blocking := slices.DeleteFunc(slices.Clone(p.Roots), o.forgotten); len(blocking) > 0 && !o.DropStale {
+		return p, refused(blocking)
 	}
 	if p.Dead, err = p.dead(ctx); err != nil {
 		return nil, err

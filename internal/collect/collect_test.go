@@ -222,11 +222,13 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A build that is going on keeps its directory.
+// A build that is going on keeps its directory, and what it may be run by.
 func TestAtWork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.write(filepath.Join(w.Layout.BuildDir(), "nix-build-x.drv-0/file"), "x", 0o644)
+	w.Unused = []string{w.Layout.HostDir(), w.Layout.RelocatedDir()}
+	w.write(filepath.Join(w.Layout.HostDir(), "nix"), "x", 0o755)
 	path := filepath.Join(w.Layout.State, "temproots", fmt.Sprint(os.Getpid()))
 	w.write(path, "", 0o644)
 	f, err := os.Open(path)
@@ -238,7 +240,7 @@ func TestAtWork(t *testing.T) {
 		t.Errorf("got %+v, %v", p, err)
 	}
 	w.must(syscall.Flock(int(f.Fd()), syscall.LOCK_UN))
-	if p, err = w.survey(); err != nil || len(p.AtWork) != 0 || len(p.Leftovers) != 1 {
+	if p, err = w.survey(); err != nil || len(p.AtWork) != 0 || len(p.Leftovers) != 2 || p.Leftovers[1].Path != w.Layout.HostDir() {
 		t.Errorf("got %+v, %v", p, err)
 	}
 }
@@ -266,4 +268,73 @@ func TestSharedFiles(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"one": false, "two": true, "three": false}, got); diff != "" {
 		t.Errorf("frees something (-want +got):\n%s", diff)
 	}
+}
+
+// What Nix keeps for a file in a user's cache is no obstacle once the cache was deleted, unless the cache
+// may only be out of reach.
+func TestDeletedCache(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(w *world, cache string) error
+		drops  bool
+	}{
+		"the file is gone":         {func(_ *world, cache string) error { return os.Remove(filepath.Join(cache, "flake-registry.json")) }, true},
+		"the cache is gone":        {func(_ *world, cache string) error { return os.RemoveAll(cache) }, true},
+		"all of the user's is":     {func(_ *world, cache string) error { return os.RemoveAll(filepath.Dir(cache)) }, true},
+		"it leads to another disk": {func(w *world, cache string) error { return elsewhere(w, cache, true) }, false},
+		"which is not mounted":     {func(w *world, cache string) error { return elsewhere(w, cache, false) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			cache := filepath.Join(w.Layout.State, "users/me/cache")
+			file := filepath.Join(cache, "flake-registry.json")
+			w.link(w.path("registry"), file)
+			link := filepath.Join(w.Layout.State, "gcroots/auto/registry")
+			w.link(file, link)
+			if p, err := w.survey(); err != nil || len(p.Roots)+len(p.Dead) > 0 {
+				t.Fatalf("before: %+v, %v", p, err)
+			}
+			w.must(tt.change(w, cache))
+			p, err := w.survey()
+			if !tt.drops {
+				if fault.KindOf(err) != fault.Unfit {
+					t.Errorf("it is not refused: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"registry"}, names(p.Dead)); diff != "" || len(p.Roots) != 1 {
+				t.Errorf("roots %+v, dead (-want +got):\n%s", p.Roots, diff)
+			}
+			if _, err := p.Execute(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Lstat(link); err == nil {
+				t.Error("the root is still there")
+			}
+			// It gives up nothing else by the way.
+			w.must(os.Remove(w.root(w.path("mine"))))
+			w.link(file, link)
+			if _, err := w.survey(); fault.KindOf(err) != fault.Unfit || strings.Contains(err.Error(), "registry") || !strings.Contains(err.Error(), "home/mine") {
+				t.Errorf("with a root of somebody's: %v", err)
+			}
+		})
+	}
+}
+
+// elsewhere makes a directory a link to one with nothing in it, or to one that is not there.
+func elsewhere(w *world, dir string, there bool) error {
+	other := filepath.Join(w.home, "disk")
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if there {
+		if err := os.MkdirAll(other, 0o755); err != nil {
+			return err
+		}
+	}
+	return os.Symlink(other, dir)
 }

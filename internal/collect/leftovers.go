@@ -22,7 +22,8 @@ var (
 const unused = 90 * 24 * time.Hour
 
 // leftovers returns what nothing reads any more: caches in old formats or long unused, temporary
-// directories of processes that are gone, and, if nobody is at work, directories of builds.
+// directories of processes that are gone, and, if nobody is at work, directories of builds and what
+// the options name.
 func (o Options) leftovers(busy bool) ([]Leftover, error) {
 	caches, err := filepath.Glob(filepath.Join(o.Layout.State, "users", "*", "cache"))
 	if err != nil {
@@ -40,7 +41,18 @@ func (o Options) leftovers(busy bool) ([]Leftover, error) {
 		return all, nil
 	}
 	found, err := o.leftoversIn(o.Layout.BuildDir(), func(fs.DirEntry) bool { return true })
-	return append(all, found...), err
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, found...)
+	for _, dir := range o.Unused {
+		found, err := o.leftoversIn(filepath.Dir(dir), func(e fs.DirEntry) bool { return e.Name() == filepath.Base(dir) })
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
 }
 
 func (o Options) leftoversIn(dir string, old func(fs.DirEntry) bool) ([]Leftover, error) {

@@ -1,8 +1,11 @@
 package drv_test
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -211,22 +214,40 @@ func TestOtherDirectories(t *testing.T) {
 // TestMissesSafely: what cannot be seen is left as it is. The result differs from what evaluation would give,
 // so it is a name that nobody has.
 func TestMissesSafely(t *testing.T) {
-	w := newWorld(t, "/opt/some/store")
-	dep := w.add(simple("dep"))
-	short := w.base(w.out(dep, "out"))[:8]
-	d := simple("x", drv.Variable{Name: "a", Value: "id-" + short})
-	d.Inputs = []drv.Input{{Path: dep, Outputs: []string{"out"}}}
-	root := w.add(d)
-	r, err := drv.Transport(drv.Options{From: w.dir, To: "/nix/store", Store: w.files}, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	evaluated := newWorld(t, "/nix/store")
-	dep2 := evaluated.add(simple("dep"))
-	e := simple("x", drv.Variable{Name: "a", Value: "id-" + evaluated.base(evaluated.out(dep2, "out"))[:8]})
-	e.Inputs = []drv.Input{{Path: dep2, Outputs: []string{"out"}}}
-	if got := r.Bases[w.base(root)]; got == evaluated.base(evaluated.add(e)) || !strings.HasSuffix(got, "-x.drv") {
-		t.Errorf("transport gives %s", got)
+	for name, value := range map[string]func(dir drv.Dir, deps []string) string{
+		"a part of a hash":       func(dir drv.Dir, deps []string) string { return "id-" + deps[0][len(dir)+1:][:8] },
+		"a digest of a path":     func(_ drv.Dir, deps []string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(deps[0]))) },
+		"a list in order":        func(_ drv.Dir, deps []string) string { return strings.Join(slices.Sorted(slices.Values(deps)), " ") },
+		"by the store directory": func(dir drv.Dir, _ []string) string { return fmt.Sprint(dir == "/nix/store") },
+		"by the length of it":    func(dir drv.Dir, _ []string) string { return strings.Repeat("x", len(dir)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			evaluated := func(w *world) string {
+				d := simple("x")
+				var outs []string
+				for i := range 8 {
+					p := w.add(simple(fmt.Sprint("dep", i)))
+					d.Inputs = append(d.Inputs, drv.Input{Path: p, Outputs: []string{"out"}})
+					outs = append(outs, w.out(p, "out"))
+				}
+				slices.SortFunc(d.Inputs, func(a, b drv.Input) int { return strings.Compare(a.Path, b.Path) })
+				d.Env = []drv.Variable{{Name: "a", Value: value(w.dir, outs)}}
+				return w.add(d)
+			}
+			from, to := newWorld(t, "/opt/some/store"), newWorld(t, "/nix/store")
+			root, there := evaluated(from), evaluated(to)
+			r, err := drv.Transport(drv.Options{From: from.dir, To: to.dir, Store: from.files}, root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := r.Bases[from.base(root)]
+			if _, taken := to.files[got]; got == to.base(there) || taken || !strings.HasSuffix(got, "-x.drv") {
+				t.Errorf("transport gives %s, which somebody has there", got)
+			}
+			if out := r.Bases[from.base(from.out(root, "out"))]; out == to.base(to.out(there, "out")) {
+				t.Errorf("its output is %s, which another derivation makes there", out)
+			}
+		})
 	}
 }
 

@@ -3,11 +3,13 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,23 +56,27 @@ func TestBenchRelocate(t *testing.T) {
 	p := &place{w: w, store: store, home: w.home(t, "home"), account: w.user}
 
 	b := &relocation{p: p, native: p.native(t)}
-	for _, path := range slices.Sorted(maps.Keys(p.pathInfos(t, "--recursive", b.native))) {
+	for path := range p.pathInfos(t, "--recursive", b.native) {
 		b.names = append(b.names, filepath.Base(path))
 	}
+	slices.Sort(b.names)
 	b.read(t)
 	r := report{}
 	r.row("closure of the native nix, archives, MB", "%.1f", float64(b.bytes)/1e6)
-	alone := b.best(b.digests)
-	r.row("the two digests alone, MB/s", "%.0f", b.rate(alone))
+	work := func(m *relocate.Map) func() { return func() { b.relocate(t, m) } }
+	targets := map[int]*relocate.Map{}
 	for _, n := range []int{10, 400, 5000} {
-		m := elsewhere(t, p, b.names, n)
-		took := b.best(func() { b.relocate(t, m) })
-		r.row(fmt.Sprintf("rewriting, both digests and all checks, %d hash parts, MB/s", n), "%.0f", b.rate(took))
-		r.atLeast(fmt.Sprintf("**of the digests' rate, %d hash parts**", n), alone/took, leastOfDigests)
+		targets[n] = elsewhere(t, p, b.names, n)
+		alone, took := sideBySide(b.digests, work(targets[n]))
+		r.row(fmt.Sprintf("the two digests alone, beside %d hash parts, MB/s", n), "%.0f", b.rate(median(alone)))
+		r.row(fmt.Sprintf("rewriting, both digests and all checks, %d hash parts, MB/s", n), "%.0f", b.rate(median(took)))
+		r.atLeast(fmt.Sprintf("**of the digests' rate, %d hash parts**", n), ratio(alone, took), leastOfDigests)
 	}
-	m := elsewhere(t, p, b.names, 400)
-	r.atLeast("**two workers against one**", b.workers(t, m), leastOfWorkers)
-	b.others(t, &r, m, b.best(func() { b.relocate(t, m) }))
+	few, lots := sideBySide(work(targets[10]), work(targets[5000]))
+	r.row("processor time of 5000 hash parts / of 10", "%.2f", ratio(lots, few))
+	r.atLeast("**two workers against one**", b.workers(t, targets[400]), leastOfWorkers)
+	b.conda(t, &r, work(targets[10]))
+	b.commands(t, &r, targets[400])
 
 	text := r.text(load)
 	t.Log("\n" + text)
@@ -113,14 +119,29 @@ func (b *relocation) read(t *testing.T) {
 	}
 }
 
-// best is the least processor time of three runs, in seconds.
-func (b *relocation) best(f func()) float64 {
-	least := 1e9
-	for range 3 {
+// rounds is how often two things are measured side by side. What is said of them is the median.
+const rounds = 9
+
+// sideBySide is the processor time of two functions in turn, in seconds.
+func sideBySide(f, g func()) (first, second []float64) {
+	for range rounds {
 		runtime.GC()
-		least = min(least, cost(f))
+		first = append(first, cost(f))
+		runtime.GC()
+		second = append(second, cost(g))
 	}
-	return least
+	return first, second
+}
+
+func median(list []float64) float64 { return slices.Sorted(slices.Values(list))[len(list)/2] }
+
+// ratio is the median of what was measured side by side.
+func ratio(list, of []float64) float64 {
+	ratios := make([]float64, len(list))
+	for i := range list {
+		ratios[i] = list[i] / of[i]
+	}
+	return median(ratios)
 }
 
 // cost is the processor time that a function takes, with that of the programs it runs.
@@ -156,10 +177,10 @@ func (b *relocation) relocate(t *testing.T, m *relocate.Map) {
 	}
 }
 
-// workers says how much more two workers do in the same time, the best of three runs.
+// workers says how much more two workers do in the same time, the best of some runs: the other processor has to be free.
 func (b *relocation) workers(t *testing.T, m *relocate.Map) float64 {
 	best := 0.0
-	for range 3 {
+	for range rounds {
 		began := time.Now()
 		b.relocate(t, m)
 		one := time.Since(began)
@@ -174,101 +195,200 @@ func (b *relocation) workers(t *testing.T, m *relocate.Map) float64 {
 	return best
 }
 
-// condaLoop is conda's replacement, made anew from its description: a regular expression for each file with a zero
-// byte in it, and a plain replacement elsewhere, for each of some texts, which are separated by colons, as are the
-// directories behind them. It reads first, and prints the processor time of the rest.
+// condaLoop is conda's replacement, made anew from its code, conda/core/portability.py: for each text, in each of five
+// encodings, a regular expression for each file with a zero byte in it, and a plain replacement elsewhere. The texts are
+// separated by colons, as are the directories behind them. It reads first, and prints the processor time of the rest
+// for each line that it gets.
 const condaLoop = `
 import os, re, sys, time
-texts, files = [t.encode() for t in sys.argv[1].split(":")], []
+texts, files = sys.argv[1].split(":"), []
 for top in sys.argv[2].split(":"):
     for dir, _, names in os.walk(top):
         for name in names:
             path = os.path.join(dir, name)
             if os.path.isfile(path) and not os.path.islink(path):
                 files.append(open(path, "rb").read())
-least = 1e9
-for _ in range(3 if len(texts) < 100 else 1):
+todo = []
+for text in texts:
+    for encoding in sys.argv[3].split(":"):
+        old, zero = text.encode(encoding), b"\0" * len("\0".encode(encoding))
+        new = ("q" * len(text)).encode(encoding)
+        pattern = re.compile(re.escape(old) + b"(?:(?!(?:" + zero + b")).)*" + zero, flags=re.DOTALL)
+        def put(found, old=old, new=new):
+            text = found.group()
+            return text.replace(old, new) + b"\0" * ((len(old) - len(new)) * text.count(old))
+        todo.append((old, new, pattern, put))
+for _ in sys.stdin:
     begin = time.process_time()
     for data in files:
-        for old in texts:
-            new = b"q" * len(old)
-            if b"\0" in data:
-                def put(found):
-                    text = found.group()
-                    return text.replace(old, new) + b"\0" * ((len(old) - len(new)) * text.count(old))
-                data = re.sub(re.escape(old) + b"([^\0]*?)\0", put, data)
-            else:
-                data = data.replace(old, new)
-    least = min(least, time.process_time() - begin)
-print(least)
+        binary = b"\0" in data
+        for old, new, pattern, put in todo:
+            data = pattern.sub(put, data) if binary else data.replace(old, new)
+    print(time.process_time() - begin, flush=True)
 `
 
-// others measures what others do: conda's loop in one process, and whole commands with all their processes.
-func (b *relocation) others(t *testing.T, r *report, m *relocate.Map, ours float64) {
+// conda measures conda's loop, in one process each, beside relocation of the same archives.
+func (b *relocation) conda(t *testing.T, r *report, relocation func()) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return
+	}
+	const all, ascii = "utf-8:utf-16-le:utf-16-be:utf-32-le:utf-32-be", "utf-8"
+	loop := func(times int, encodings string, texts ...string) (theirs, ours []float64) {
+		cmd := exec.Command(python, "-c", condaLoop, strings.Join(texts, ":"), strings.Join(b.tops(), ":"), encodings)
+		in, errIn := cmd.StdinPipe()
+		out, errOut := cmd.StdoutPipe()
+		cmd.Stderr = os.Stderr
+		if err := errors.Join(errIn, errOut, cmd.Start()); err != nil {
+			t.Fatal(err)
+		}
+		for range times {
+			var seconds float64
+			_, err := fmt.Fprintln(in)
+			if _, scanErr := fmt.Fscan(out, &seconds); err != nil || scanErr != nil {
+				t.Fatal(err, scanErr)
+			}
+			runtime.GC()
+			theirs, ours = append(theirs, seconds), append(ours, cost(relocation))
+		}
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		return theirs, ours
+	}
+	texts := append(b.tops(), b.p.store, b.p.root()+"/var", b.p.root()+"/etc")
+	for _, name := range fillers(400 - len(texts)) {
+		texts = append(texts, filepath.Join(b.p.store, name))
+	}
+	one, _ := loop(rounds, all, b.p.store)
+	r.row("conda's loop for the store directory alone, no digests, no checks, MB/s", "%.0f", b.rate(median(one)))
+	theirs, ours := loop(rounds, all, texts[:10]...)
+	r.row("conda's loop for 10 texts, MB/s", "%.0f", b.rate(median(theirs)))
+	r.atLeast("**processor time of conda's loop for 10 texts / of relocation**", ratio(theirs, ours), leastOfConda)
+	theirs, ours = loop(rounds, ascii, texts[:10]...)
+	r.row("the same if it left out UTF-16 and UTF-32", "%.2f", ratio(theirs, ours))
+	theirs, ours = loop(1, all, texts...)
+	r.row("the same for 400 texts, all encodings", "%.1f", ratio(theirs, ours))
+}
+
+func (b *relocation) tops() []string {
 	tops := make([]string, len(b.names))
 	for i, name := range b.names {
 		tops[i] = filepath.Join(b.p.store, name)
 	}
-	if python, err := exec.LookPath("python3"); err == nil {
-		loop := func(texts ...string) (seconds float64) {
-			out, err := exec.Command(python, "-c", condaLoop, strings.Join(texts, ":"), strings.Join(tops, ":")).Output()
-			if _, scanErr := fmt.Sscan(string(out), &seconds); err != nil || scanErr != nil {
-				t.Fatal(err, scanErr)
-			}
-			return seconds
+	return tops
+}
+
+// fillers are names of store paths that are nowhere.
+func fillers(n int) []string {
+	r := rand.New(rand.NewPCG(3, 4))
+	list := make([]string, n)
+	for i := range list {
+		hash := make([]byte, 32)
+		for j := range hash {
+			hash[j] = "0123456789abcdfghijklmnpqrsvwxyz"[r.IntN(32)]
 		}
-		r.row("conda's loop for the store directory alone, no digests, no checks, MB/s", "%.0f", b.rate(loop(b.p.store)))
-		all := append(slices.Clone(tops), b.p.store, b.p.root()+"/var", b.p.root()+"/etc")
-		for i := len(all); i < 400; i++ {
-			all = append(all, fmt.Sprintf("%s/%032d-x", b.p.store, i))
-		}
-		few, many := loop(all[:10]...), loop(all...)
-		r.row("conda's loop for 10 texts, MB/s", "%.0f", b.rate(few))
-		r.row("conda's loop for 400 texts, MB/s", "%.0f", b.rate(many))
-		r.atLeast("**processor time of conda's loop for 10 texts / of relocation**", few/ours, leastOfConda)
-		r.row("the same for 400 texts", "%.1f", many/ours)
+		list[i] = string(hash) + "-more"
 	}
+	return list
+}
+
+// commands measures what a user can do with Nix's own commands, with all their processes, beside the same done here.
+func (b *relocation) commands(t *testing.T, r *report, m *relocate.Map) {
 	work, runs := b.p.scratch(t), 0
-	filter := func(f func(io.Writer, io.Reader) error, paths ...string) float64 {
-		return cost(func() {
-			for _, path := range paths {
-				runs++
-				b.filter(t, path, filepath.Join(work, fmt.Sprint("restored-", runs)), f)
+	next := func() string {
+		runs++
+		return filepath.Join(work, fmt.Sprint("run-", runs))
+	}
+	// One process reads the closure, relocates it, and writes it.
+	here := func() {
+		for _, name := range b.names {
+			b.move(t, m, name, next())
+		}
+	}
+	with := func(f func(io.Writer, io.Reader) error) func() {
+		return func() {
+			for _, path := range b.tops() {
+				b.filter(t, path, next(), f)
 			}
-		})
-	}
-	relocation := func(w io.Writer, in io.Reader) error {
-		_, err := relocate.Relocate(w, in, relocate.Options{Map: m})
-		return err
-	}
-	script := filepath.Join(work, "script")
-	var expressions strings.Builder
-	for i := range 400 {
-		fmt.Fprintf(&expressions, "s|%032d|%032d|g\n", i, i+1000)
-	}
-	if err := os.WriteFile(script, []byte(expressions.String()), 0o644); err != nil {
-		t.Fatal(err)
+		}
 	}
 	sed := func(w io.Writer, in io.Reader) error {
-		cmd := exec.Command("sed", "-f", script)
-		cmd.Env, cmd.Stdin, cmd.Stdout = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, in, w
+		cmd := exec.Command("sed", b.expressions()...)
+		cmd.Env, cmd.Stdin, cmd.Stdout = []string{"LC_ALL=C.UTF-8", "PATH=" + os.Getenv("PATH")}, in, w
 		return cmd.Run()
 	}
-	filtered, edited := filter(relocation, b.native), filter(sed, b.native)
-	r.row("dump, relocation, restore of the native nix, s", "%.2f", filtered)
-	r.row("dump, `sed` with 400 expressions, restore, s", "%.2f", edited)
-	r.atLeast("**that / relocation**", edited/filtered, leastOfSed)
-	all := min(filter(relocation, tops...), filter(relocation, tops...))
-	r.row("dump, relocation, restore of the closure, s", "%.2f", all)
-	nix := 1e9
-	for i := range 2 {
-		nix = min(nix, cost(func() {
-			b.p.nix(t, "nix", "--extra-experimental-features", "nix-command", "store", "make-content-addressed",
-				"--to", "local?root="+filepath.Join(work, fmt.Sprint("root-", i)), b.native).must(t)
-		}))
+	alone := func() {
+		for _, a := range b.archives {
+			if err := sed(io.Discard, bytes.NewReader(a)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
-	r.row("`nix store make-content-addressed` of the closure, s", "%.2f", nix)
-	r.atLeast("**that / relocation**", nix/all, leastOfNix)
+	var edited, ours, sedAlone, oursAlone []float64
+	for range 3 {
+		edited, ours = append(edited, cost(with(sed))), append(ours, cost(here))
+		sedAlone, oursAlone = append(sedAlone, cost(alone)), append(oursAlone, cost(func() { b.relocate(t, m) }))
+	}
+	r.row("read, relocation, write of the closure in one process, s", "%.2f", median(ours))
+	r.row("dump, `sed` with 400 expressions, restore, s", "%.2f", median(edited))
+	r.atLeast("**that / relocation in one process**", ratio(edited, ours), leastOfSed)
+	r.row("`sed` alone / relocation alone", "%.1f", ratio(sedAlone, oursAlone))
+
+	relocation := with(func(w io.Writer, in io.Reader) error {
+		_, err := relocate.Relocate(w, in, relocate.Options{Map: m})
+		return err
+	})
+	nix, all := sideBySide(func() {
+		b.p.nix(t, "nix", "--extra-experimental-features", "nix-command", "store", "make-content-addressed",
+			"--to", "local?root="+next(), b.native).must(t)
+	}, relocation)
+	r.row("dump, relocation, restore of the closure, s", "%.2f", median(all))
+	r.row("`nix store make-content-addressed` of the closure, s", "%.2f", median(nix))
+	r.atLeast("**that / relocation between dump and restore**", ratio(nix, all), leastOfNix)
+}
+
+// expressions are 400 of them, one for each store path.
+func (b *relocation) expressions() (args []string) {
+	other := fillers(800)
+	for i, name := range append(slices.Clone(b.names), other[:400-len(b.names)]...) {
+		args = append(args, "-e", fmt.Sprintf("s|%s/%s|%s/%s|g", b.p.store, name, b.p.store, other[400+i][:32]+name[32:]))
+	}
+	return args
+}
+
+// move relocates what has a name in the store to another place.
+func (b *relocation) move(t *testing.T, m *relocate.Map, name, to string) {
+	t.Helper()
+	from, err := os.OpenRoot(b.p.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	if err := os.Mkdir(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.OpenRoot(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	source, sourceEnd := io.Pipe()
+	result, resultEnd := io.Pipe()
+	var all sync.WaitGroup
+	all.Go(func() {
+		w := bufio.NewWriterSize(sourceEnd, 64<<10)
+		err := nar.Write(w, from, name)
+		_ = sourceEnd.CloseWithError(errors.Join(err, w.Flush()))
+	})
+	all.Go(func() {
+		_, err := relocate.Relocate(resultEnd, source, relocate.Options{Map: m})
+		_ = resultEnd.CloseWithError(err)
+	})
+	if err := nar.Unpack(dir, name, result); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
 }
 
 // filter has Nix dump a path and restore what a function makes of it.

@@ -25,9 +25,9 @@ type bundles struct {
 	file, key string // a bundle of it, and the public key that it is signed by
 }
 
-// testBundles takes the Nix of a prefix to others, where nothing of that prefix can be seen, nor a network.
-func testBundles(t *testing.T, p *place) {
-	needs(t, p)
+// newBundle makes a bundle of the Nix of a prefix, and the key that it is signed by.
+func newBundle(t *testing.T, p *place) *bundles {
+	t.Helper()
 	b := &bundles{p: p, dir: p.scratch(t)}
 	b.file, b.key = filepath.Join(b.dir, "nix.bundle"), filepath.Join(b.dir, "key")
 	secret := p.nix(t, "nix", "key", "generate-secret", "--key-name", "e2e-1").must(t)
@@ -38,6 +38,13 @@ func testBundles(t *testing.T, p *place) {
 		t.Fatal(err)
 	}
 	p.w.put(t, b.key, k.Public().String()+"\n")
+	return b
+}
+
+// testBundles takes the Nix of a prefix to others, where nothing of that prefix can be seen, nor a network.
+func testBundles(t *testing.T, p *place) {
+	needs(t, p)
+	b := newBundle(t, p)
 	again := filepath.Join(b.dir, "again.bundle")
 	b.create(t, p, again)
 	if !bytes.Equal(read(t, b.file), read(t, again)) {
@@ -87,13 +94,13 @@ func (b *bundles) install(t *testing.T, p *place, file string, args ...string) r
 	return p.program(append([]string{"--from", file, "--from-key", b.key, "--yes"}, args...)...).run(t)
 }
 
-// sameLength is a name as long as another one, with other letters.
-func sameLength(name string) string {
-	return ("relocated-to-here-" + strings.Repeat("x", len(name)))[:len(name)]
+// sameLength is a name as long as another one, which begins in another way.
+func sameLength(begin, name string) string {
+	return (begin + strings.Repeat("x", len(name)))[:len(name)]
 }
 
 func testBundleEqual(t *testing.T, b *bundles) {
-	p := b.at(t, sameLength(filepath.Base(b.p.root())))
+	p := b.at(t, sameLength("relocated-to-here-", filepath.Base(b.p.root())))
 	r := b.install(t, p, b.file).want(t, 0)
 	t.Logf("measured: from a bundle: %.1f s", r.took.Seconds())
 	native := p.native(t)
@@ -249,7 +256,7 @@ func testBundleRefused(t *testing.T, b *bundles) {
 	data := read(t, b.file)
 	for _, at := range []int{100, len(data) / 2, len(data) - 1} {
 		p.w.put(t, changedFile, string(changed(data, at)))
-		other := b.at(t, sameLength(filepath.Base(b.p.root())))
+		other := b.at(t, sameLength("relocated-to-here-", filepath.Base(b.p.root())))
 		b.install(t, other, changedFile).want(t, int(fault.Verify))
 		if found, err := filepath.Glob(filepath.Join(other.store, "*")); err != nil || len(found) > 0 {
 			t.Errorf("changed at %d: in the store are %q, %v", at, found, err)

@@ -4,15 +4,17 @@ package e2e_test
 
 import (
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
 // TestEndToEnd installs from one seed, as often as it takes.
 //
 // The first installation is what a person does with a checkout. All that can be asked of a prefix is
-// asked of it, while a second one is made in a HOME. Then the two live together for a while. In the end the first is removed, and another takes
-// its place: as root without a sandbox, in another locale and time zone and with another umask, begun
-// with the Nix in HOME, killed in every stage. It has to end with the same bytes.
+// asked of it, while a second one is made in a HOME. Then the two live together for a while. In the
+// end the first is removed, and another takes its place: as root without a sandbox, in another locale
+// and time zone and with another umask, with another number of compilers at a time, begun with the Nix
+// in HOME, killed in every stage. It has to end with the same bytes.
 func TestEndToEnd(t *testing.T) {
 	w := newWorld(t)
 	first := &place{w: w, store: filepath.Join(w.parent, "store"), home: w.home(t, "first"), account: w.user}
@@ -27,6 +29,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Parallel()
 			needs(t, first)
 			bytes = first.pathInfos(t, "--all")
+			t.Run("days", func(t *testing.T) { testDays(t, first) })
 			t.Run("shells", func(t *testing.T) { testShells(t, first) })
 			t.Run("enter", func(t *testing.T) { testEnter(t, first) })
 			t.Run("closure", func(t *testing.T) { testClosure(t, first) })
@@ -78,6 +81,7 @@ func TestEndToEnd(t *testing.T) {
 	second := &place{
 		w: w, store: first.store, home: w.home(t, "second"),
 		account: self(t), change: alsoChanged(cannotSandbox(self(t)), inForeignParts), host: home.programPath(t, "nix"),
+		jobs: runtime.NumCPU() + 1, // another number, which takes no longer
 	}
 	t.Run("killed", func(t *testing.T) { testKilled(t, second, bytes) })
 	t.Run("unsandboxed", func(t *testing.T) { testUnsandboxed(t, second) })

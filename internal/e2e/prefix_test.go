@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type place struct {
 	account *account
 	change  func(*exec.Cmd) // of every command; may be nil
 	host    string          // a Nix to begin with, by its path; Debian's if empty
+	jobs    int             // compilers at a time; as many as there are processors if 0
 }
 
 func (p *place) root() string         { return filepath.Dir(p.store) }
@@ -58,6 +60,9 @@ func (p *place) program(args ...string) command {
 func (p *place) install(crash string, args ...string) command {
 	if p.host != "" {
 		args = append(args, "--host", p.host)
+	}
+	if p.jobs > 0 {
+		args = append(args, "--jobs", strconv.Itoa(p.jobs))
 	}
 	c := p.program(append(args, "--yes")...)
 	if crash != "" {

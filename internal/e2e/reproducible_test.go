@@ -13,16 +13,44 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"bootstrap/internal/lock"
 	"bootstrap/internal/provenance"
 )
 
-// testReproducible holds what a prefix says it was made from to what is there, and builds a stage
-// once more, on what differs from host to host and day to day but may not show in any byte.
-func testReproducible(t *testing.T, p *place, stage string) {
+// testReproducible holds what a prefix says it was made from to what is there. Then it takes its Nix to
+// another place, and has it build stages once more, on what differs from host to host and day to day but
+// may not show in any byte.
+//
+// So one run of the compilers says two things: what is compiled is always the same, and what was relocated
+// is what would have been compiled there. Every difference would be one of either.
+func testReproducible(t *testing.T, p *place, stages ...string) {
 	needs(t, p)
 	t.Run("provenance", func(t *testing.T) { testProvenance(t, p) })
-	t.Run("rebuild", func(t *testing.T) { testRebuild(t, p, stage) })
+	b := newBundle(t, p)
+	q := b.at(t, sameLength("rebuilt-", filepath.Base(p.root())))
+	b.install(t, q, b.file).want(t, 0)
+	relocated := q.pathInfos(t, "--recursive", q.native(t))
+	t.Run("hello", func(t *testing.T) { testCompiler(t, q) })
+	for _, stage := range stages {
+		t.Run("rebuild "+stage, func(t *testing.T) { testRebuild(t, q, stage) })
+	}
+	if diff := cmp.Diff(relocated, q.pathInfos(t, "--recursive", q.native(t))); diff != "" {
+		t.Errorf("what was compared is not what was relocated (-relocated +compared):\n%s", diff)
+	}
+}
+
+// testCompiler brings the compiler to a prefix whose Nix came in a bundle, and has that Nix build hello.
+func testCompiler(t *testing.T, p *place) {
+	r := p.install("").run(t).want(t, 0)
+	if strings.Contains(r.stderr, "> native") || !strings.Contains(r.stderr, "> toolchain") {
+		t.Errorf("it compiles a Nix, or brings no compiler:\n%s", r.tail())
+	}
+	out := strings.TrimSpace(p.nix(t, "nix", "build", "--no-link", "--print-out-paths", "--file", p.packages(), "hello").must(t))
+	if said := p.shell(t, out+"/bin/hello").must(t); said != "Hello, world!\n" {
+		t.Errorf("hello says %q", said)
+	}
 }
 
 // testProvenance compares every digest of the statement with that of the thing itself.

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -27,7 +28,7 @@ func testTransport(t *testing.T, p *place) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"corpus.nix", "sources.nix"} {
+	for _, name := range []string{"corpus.nix", "sources.nix", "misses.nix"} {
 		text, err := os.ReadFile(filepath.Join("..", "drv", "testdata", name))
 		if err != nil {
 			t.Fatal(err)
@@ -82,6 +83,39 @@ func testTransport(t *testing.T, p *place) {
 			}
 			t.Logf("measured: %s to %s: %d of %d roots agree, %d derivations", from, to, len(roots[from])-wrong, len(roots[from]), len(r.Derivations))
 		}
+	}
+	p.testMisses(t, work)
+}
+
+// testMisses: what cannot be transported is refused, or gets a name that Nix does not give there.
+func (p *place) testMisses(t *testing.T, work string) {
+	t.Helper()
+	const i, j = 0, 3
+	from, to := storeDirs[i], storeDirs[j]
+	roots, there := p.instantiate(t, work, i, "misses.nix"), p.instantiate(t, work, j, "misses.nix")
+	files, err := drv.OpenFiles(realStore(work, i))
+	if err != nil {
+		t.Fatal(err)
+	}
+	missed, refused := 0, 0
+	for k, root := range roots {
+		r, err := drv.Transport(drv.Options{From: from, To: to, Store: files}, root)
+		var no *drv.RefusedError
+		switch {
+		case errors.As(err, &no):
+			refused++
+		case err != nil:
+			t.Errorf("%s: %v", root, err)
+		default:
+			missed++
+			base := r.Bases[strings.TrimPrefix(root, string(from)+"/")]
+			if _, err := os.Stat(filepath.Join(realStore(work, j), base)); string(to)+"/"+base == there[k] || err == nil {
+				t.Errorf("%s becomes %s, and Nix has that there", root, base)
+			}
+		}
+	}
+	if missed != 4 || refused != 2 { // as the file says
+		t.Errorf("%d were missed, and %d refused", missed, refused)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,8 +83,9 @@ func TestReleaseIsReproducible(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles the program for two architectures")
 	}
+	signers, key := signingKey(t)
 	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "second place")
-	makeRelease(t, copyProject(t), first, "UMASK=022", "SOURCE_DATE_EPOCH=1700000000", "TZ=UTC", "LC_ALL=C")
+	makeRelease(t, copyProject(t), first, "UMASK=022", "SOURCE_DATE_EPOCH=1700000000", "TZ=UTC", "LC_ALL=C", signers, key)
 	// What an older release has left there does not stay.
 	stale := filepath.Join(second, "man", "man1", "bootstrap-gone.1")
 	if err := os.MkdirAll(filepath.Dir(stale), 0o755); err != nil {
@@ -91,7 +94,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 	if err := os.WriteFile(stale, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	makeRelease(t, copyProject(t), second, "UMASK=077", "SOURCE_DATE_EPOCH=1700000000", "TZ=Pacific/Kiritimati", "LC_ALL=C.UTF-8", "GOMAXPROCS=1", "GOFLAGS=-v")
+	makeRelease(t, copyProject(t), second, "UMASK=077", "SOURCE_DATE_EPOCH=1700000000", "TZ=Pacific/Kiritimati", "LC_ALL=C.UTF-8", "GOMAXPROCS=1", "GOFLAGS=-v", signers, key)
 	got := files(t, first)
 	if diff := cmp.Diff(got, files(t, second)); diff != "" {
 		t.Errorf("two runs differ (-first +second)\n%s", diff)
@@ -99,6 +102,69 @@ func TestReleaseIsReproducible(t *testing.T) {
 	checkSums(t, first, got)
 	checkManual(t, first)
 	checkSBOM(t, first)
+	checkInstalls(t, first)
+}
+
+// signingKey makes a key, and returns what scripts/release is told of it.
+func signingKey(t *testing.T) (signers, key string) {
+	t.Helper()
+	dir := t.TempDir()
+	file, list := filepath.Join(dir, "key"), filepath.Join(dir, "signers")
+	if out, err := exec.Command(look(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	public, err := os.ReadFile(file + ".pub")
+	if err == nil {
+		err = os.WriteFile(list, append([]byte("bootstrap "), public...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "SIGNERS=" + list, "KEY=" + file
+}
+
+// checkInstalls has the directory served, and its script read from a pipe on a machine without Go, where
+// the program that was downloaded has to run.
+func checkInstalls(t *testing.T, dir string) {
+	t.Helper()
+	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer server.Close()
+	script, err := os.ReadFile(filepath.Join(dir, "install.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const url = "https://example.org/v1"
+	if !strings.Contains(string(script), "\nrelease='"+url+"'\n") {
+		t.Errorf("install.sh does not download from %s", url)
+	}
+	here := strings.Replace(string(script), url, server.URL, 1)
+	for _, downloader := range []string{"curl", "wget"} {
+		h := newHost(t, downloader, "sha256sum", "ssh-keygen")
+		r := h.piped(t, []string{look(t, "dash")}, here, "--prefix", filepath.Join(h.home, "opt/store"), "--dry-run", "--mirror", "http://127.0.0.1:9")
+		r.expect(t, 0, "downloading "+server.URL+"/"+releaseName())
+		if !strings.Contains(r.stdout, filepath.Join(h.home, "opt/store")) {
+			t.Errorf("there is no plan for the prefix:\n%s", r.stdout)
+		}
+		if got := h.left(t); got != "bootstrap" {
+			t.Errorf("the cache holds %q", got)
+		}
+		if _, err := os.Stat(filepath.Join(h.home, "opt")); err == nil {
+			t.Error("--dry-run has written something")
+		}
+		if r = h.piped(t, []string{look(t, "dash")}, here, "--version"); !strings.Contains(r.stdout+r.stderr, "1.2.3") {
+			t.Errorf("it is not the version of the release:\n%s%s", r.stdout, r.stderr)
+		}
+	}
+	// Sums that were changed have no good signature.
+	sums := filepath.Join(dir, "SHA256SUMS")
+	data, err := os.ReadFile(sums)
+	if err == nil {
+		err = os.WriteFile(sums, append(data, "\n"...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	newHost(t, "curl", "sha256sum", "ssh-keygen").piped(t, []string{look(t, "dash")}, here, "versions").expect(t, 4, "bad signature")
 }
 
 // checkSums looks whether all that is downloaded is in SHA256SUMS.
@@ -114,7 +180,7 @@ func checkSums(t *testing.T, dir string, got map[string]string) {
 		sums[name] = sum
 	}
 	for name, sum := range got {
-		if name == "SHA256SUMS" || name == "install.sh" {
+		if name == "SHA256SUMS" || name == "SHA256SUMS.sig" || name == "install.sh" {
 			continue
 		}
 		if digest, _, _ := strings.Cut(sum, " "); sums[name] != digest {

@@ -56,7 +56,7 @@ func Unpacked() []Role { return []Role{Patchelf, Toolchain, CACert} }
 // Lock is the content of a lock file.
 type Lock struct {
 	Version   int     `json:"version"`   // of the format; see [FormatVersion]
-	Timestamp string  `json:"timestamp"` // newest of the suites' dates, in [TimeLayout]
+	Timestamp string  `json:"timestamp"` // newest of the suites' dates when it was made, in [TimeLayout]; see [Lock.TimeOf]
 	Suites    []Suite `json:"suites"`    // at least one, by name
 	Entries   []Entry `json:"entries"`   // at least one, by path
 }

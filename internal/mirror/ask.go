@@ -66,7 +66,7 @@ func (a *asker) ask(ctx context.Context, mirror string) error {
 	}
 	for line := range strings.Lines(head) {
 		name, value, _ := strings.Cut(line, ":")
-		if name == "Origin" && strings.TrimSpace(value) == "Debian" {
+		if origin := strings.TrimSpace(value); name == "Origin" && (origin == "Debian" || origin == "Debian Backports") {
 			return nil
 		}
 	}

@@ -119,6 +119,16 @@ func TestFindOrder(t *testing.T) {
 	}
 }
 
+// The suites of newer packages for a release say that they are of another origin.
+func TestBackports(t *testing.T) {
+	backports := strings.ReplaceAll(inRelease, "Origin: Debian", "Origin: Debian Backports")
+	n := &network{hosts: map[string]func(*http.Request) (int, string){"good.example.org": says(200, backports)}}
+	o := mirror.Options{Suite: "trixie-backports", Transport: n}
+	if err := mirror.Check(t.Context(), "http://good.example.org/debian", o); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMirrorsThatDoNotDo(t *testing.T) {
 	ubuntu := strings.ReplaceAll(inRelease, "Origin: Debian", "Origin: Other")
 	for name, row := range map[string]struct {

@@ -143,6 +143,7 @@ type Info struct {
 	NarSize    int64    `json:"narSize"`
 	NarHash    string   `json:"narHash"` // "sha256-" and base64
 	References []string `json:"references"`
+	CA         string   `json:"ca"` // empty where its name does not follow from its contents
 }
 
 // ClosureOf returns everything a store path refers to, itself included.

@@ -24,7 +24,7 @@ func reg(name, text string) tar.Header {
 }
 
 // pack returns a tarball; the text of a regular file is in Linkname.
-func pack(t *testing.T, entries ...tar.Header) []byte {
+func pack(t testing.TB, entries ...tar.Header) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -46,7 +46,7 @@ func pack(t *testing.T, entries ...tar.Header) []byte {
 	return b.Bytes()
 }
 
-func write(t *testing.T, data []byte) string {
+func write(t testing.TB, data []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "source")
 	if err := os.WriteFile(file, data, 0o644); err != nil {
@@ -55,7 +55,7 @@ func write(t *testing.T, data []byte) string {
 	return file
 }
 
-func compress(t *testing.T, make func(io.Writer) (io.WriteCloser, error), data []byte) []byte {
+func compress(t testing.TB, make func(io.Writer) (io.WriteCloser, error), data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := make(&b)

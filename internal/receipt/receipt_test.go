@@ -2,6 +2,7 @@ package receipt_test
 
 import (
 	"bytes"
+	std "cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -42,6 +43,19 @@ func v1() receipt.Receipt {
 	}
 }
 
+// runtime is what testdata/v1-runtime.json says, and with a store directory v1-diverted.json.
+func runtime(diverted string) receipt.Receipt {
+	r := v1()
+	r.Mode, r.Diverted = receipt.Runtime, diverted
+	r.Stages[1] = receipt.Stage{Name: "runtime", Key: "d4e5f6", Seconds: 2, Outputs: map[string]string{"store": std.Or(diverted, r.Layout.Store)}}
+	return r
+}
+
+// old is what testdata has of each form that a receipt has had, in each version of its format.
+func old() map[string]receipt.Receipt {
+	return map[string]receipt.Receipt{"v1.json": v1(), "v1-runtime.json": runtime(""), "v1-diverted.json": runtime("/nix/store"), "v2.json": v2()}
+}
+
 // v2 is what testdata/v2.json says.
 func v2() receipt.Receipt {
 	r := v1()
@@ -63,7 +77,7 @@ func v2() receipt.Receipt {
 }
 
 func TestLoadReadsReceiptsOfOldReleases(t *testing.T) {
-	for name, want := range map[string]receipt.Receipt{"v1.json": v1(), "v2.json": v2()} {
+	for name, want := range old() {
 		got, err := receipt.Load(filepath.Join("testdata", name))
 		if err != nil {
 			t.Fatal(err)
@@ -71,15 +85,15 @@ func TestLoadReadsReceiptsOfOldReleases(t *testing.T) {
 		if diff := cmp.Diff(want, *got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if s, ok := got.Stage("native"); !ok || s.Key != "d4e5f6" {
-			t.Errorf("%s: stage native = %+v, %v", name, s, ok)
+		if s, ok := got.Stage(got.Stages[1].Name); !ok || s.Key != "d4e5f6" {
+			t.Errorf("%s: its second stage is %+v, %v", name, s, ok)
 		}
 	}
 }
 
 // What has no need of a newer version is readable by programs that know the older ones only.
 func TestWriteTakesTheOldestVersion(t *testing.T) {
-	for name, r := range map[string]receipt.Receipt{"v1.json": v1(), "v2.json": v2()} {
+	for name, r := range old() {
 		path := filepath.Join(t.TempDir(), "receipt.json")
 		r.Version = 0
 		if err := receipt.Write(path, r); err != nil {
@@ -240,7 +254,13 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(good)
+	for name := range old() {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
 	f.Add(good[:len(good)/2])
 	f.Add([]byte(`{"version":1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

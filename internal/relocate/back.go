@@ -40,8 +40,8 @@ func (b *wayBack) start(there *content, keep bool) {
 	b.c.code.archive, b.c.code.machine, b.c.code.guest = there.code.archive, there.code.machine, true
 }
 
-// expect notes where a piece of a target may be among places of a buffer that is repaired already.
-func (b *wayBack) expect(p *places, buf []byte, base int64, from, to int) {
+// expect notes where a piece of a target may be among places of a buffer that is repaired already, or is known to be.
+func (b *wayBack) expect(p *places, buf []byte, base int64, from, to int, known []constant) {
 	t, m, first := &b.c.m.chunks, b.c.m, len(b.spots)
 	next := from
 	for _, start := range p.runs {
@@ -63,6 +63,11 @@ func (b *wayBack) expect(p *places, buf []byte, base int64, from, to int) {
 	for _, at := range between(p.movabs, from, min(to, len(buf)-window+1)) {
 		if len(t.weakAt(buf[at:])) > 0 {
 			b.spots = append(b.spots, base+int64(at))
+		}
+	}
+	for i := len(known) - 1; i >= 0 && known[i].at >= base+int64(from); i-- {
+		if known[i].at < base+int64(to) {
+			b.spots = append(b.spots, known[i].at)
 		}
 	}
 	slices.Sort(b.spots[first:])

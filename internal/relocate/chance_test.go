@@ -16,13 +16,16 @@ func TestConstantsByChance(t *testing.T) {
 		from, to, content string
 		refused           bool
 	}{
-		"the end of another directory":          {from, "/srv/relocated-y/var/nix", "/var/nix/profiles", false},
-		"the same, of a target that is shorter": {from, "/srv/y/var/nix", "/var/nix/profiles", false},
-		"the whole directory":                   {from, "/srv/relocated-y/var/nix", from + "/profiles", false},
-		"the whole, and its end is shared":      {from, "/srv/bootstrap-y/var/nix", strings.Repeat("x", 9) + from, false},
-		"the whole, and shorter":                {from, "/srv/y/var/nix", from + "/profiles", false},
-		"the beginning alone":                   {from, "/srv/relocated-y/var/nix", from[:16] + "\x00 more", true},
-		"the middle":                            {from, "/srv/relocated-y/var/nix", from[4:20] + "\x00 more", true},
+		"the end of another directory":                {from, "/srv/relocated-y/var/nix", "/var/nix/profiles", false},
+		"the same, of a target that is shorter":       {from, "/srv/y/var/nix", "/var/nix/profiles", false},
+		"the whole directory":                         {from, "/srv/relocated-y/var/nix", from + "/profiles", false},
+		"the whole, and its end is shared":            {from, "/srv/bootstrap-y/var/nix", strings.Repeat("x", 9) + from, false},
+		"the whole, and shorter":                      {from, "/srv/y/var/nix", from + "/profiles", false},
+		"the whole, and the target begins as it does": {from, "/opt/bootstrap-y/var/nix", "x" + from + "/profiles", false},
+		"the same in a constant that ends there":      {from, "/opt/bootstrap-y/var/nix", "x" + from[:15] + "\x00 more", true},
+		"what is left of another directory":           {from, "/srv/relocated-y/var/nix", "/opt/bootstrap-x/store/" + foreign, false},
+		"the beginning alone":                         {from, "/srv/relocated-y/var/nix", from[:16] + "\x00 more", true},
+		"the middle":                                  {from, "/srv/relocated-y/var/nix", from[4:20] + "\x00 more", true},
 		"an end that differs, behind a part that does not": {
 			"/opt/aaaaaaaaaaa/BBBB/var/nix", "/opt/aaaaaaaaaaa/CCCC/var/nix", "/BBBB/var/nix\x00 more", true,
 		},

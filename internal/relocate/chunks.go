@@ -28,7 +28,16 @@ type chunkTable struct {
 	shorts sieve              // of the keys of short
 	grams  sieve              // what weak windows begin with that begin with four bytes of a directory
 	lasts  sieve
+	begins pairSet // what windows of grams begin with
 }
+
+// pairSet says which pairs of bytes are in a set.
+type pairSet []uint64
+
+func (s pairSet) add(w uint64) { s[w&0xffff/64] |= 1 << (w & 63) }
+
+// has looks at the first two of eight bytes.
+func (s pairSet) has(w uint64) bool { return s[w&0xffff/64]&(1<<(w&63)) != 0 }
 
 // sieve says quickly that something is not in a set.
 type sieve []uint64
@@ -68,7 +77,7 @@ func newChunkTable(m *Map) chunkTable {
 		strong: map[uint64]piece{}, twice: map[uint64]bool{}, weak: map[uint64][]piece{},
 		short: map[uint64][]piece{}, last: map[uint32][]int32{},
 		sieves: [2]sieve{newSieve(hashLen * len(m.paths)), newSieve(16 * len(m.paths))},
-		shorts: newSieve(len(m.paths)), grams: newSieve(1), lasts: newSieve(4 * len(m.paths)),
+		shorts: newSieve(len(m.paths)), grams: newSieve(1), lasts: newSieve(4 * len(m.paths)), begins: make(pairSet, 1<<16/64),
 	}
 	for i, d := range m.dirs {
 		for k := 0; k+window <= len(d.from); k++ {
@@ -89,6 +98,7 @@ func (t *chunkTable) addWeak(text []byte, p piece) {
 	t.sieves[1].add(w)
 	if int(p.offset)+4 <= t.end-hashLen || p.path < -1 {
 		t.grams.add(uint64(load32(text)))
+		t.begins.add(w)
 	}
 }
 

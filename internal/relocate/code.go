@@ -53,7 +53,7 @@ type code struct {
 	faint   map[int32]int64     // constants that are part of a path perhaps, and where
 	lasts   map[int32]int64     // operands of four bytes that are the end of a hash part perhaps
 	machine *machine
-	spots   []int
+	proofs
 	archive bool
 	guest   bool // machine is somebody else's
 	back    *wayBack
@@ -65,7 +65,7 @@ func newCode(t *chunkTable) *code {
 	return &code{
 		t: t, groups: groups{open: map[int32]*group{}, closed: map[groupKey]int64{}},
 		consts: map[int32]*coverage{}, starts: map[int32]*coverage{}, smalls: map[int32]*coverage{}, faint: map[int32]int64{}, lasts: map[int32]int64{},
-		machine: &machine{},
+		machine: &machine{}, proofs: proofs{rows: map[int32]bool{}, tails: map[int32]*coverage{}},
 	}
 }
 
@@ -73,6 +73,9 @@ func newCode(t *chunkTable) *code {
 func (k *code) repair(c *content, from, to int) {
 	if !k.guest {
 		k.machine.look(c, from, to, k.archive)
+		if len(k.machine.segments) > 0 {
+			k.loaded(c, from, to)
+		}
 	}
 	k.find(c, from, min(len(c.buf), to+2*near))
 	for _, r := range k.runs {
@@ -101,7 +104,7 @@ func (k *code) ask(c *content, to int) {
 		to -= window // a piece may go on in what is not repaired yet
 	}
 	if from := int(k.asked - c.base); from < to {
-		k.back.expect(&c.places, c.buf, c.base, from, to)
+		k.back.expect(&c.places, c.buf, c.base, from, to, k.guesses)
 		k.asked = c.base + int64(to)
 	}
 }
@@ -179,6 +182,10 @@ func (k *code) whole(c *content, r run) {
 	r.offset += int32(skip)
 	k.put(c, int(r.at-c.base)+skip, rest, r.piece)
 	k.cover(r.path, int(r.offset), rest)
+	if pathEnds { // the constant goes on
+		rest = (rest + 15) &^ 15
+	}
+	k.know(r.path, r.at+int64(skip), int(r.offset), rest)
 }
 
 // cover notes a constant.
@@ -193,19 +200,26 @@ func (k *code) cover(path int32, offset, n int) {
 }
 
 // inRow notes constants that were put side by side, and so were replaced as a text: the path breaks off before its name
-// ends, where a constant does. In an archive it is not known yet where they are.
+// ends, where a constant does. If it does not break off, or in an archive, where it is not known yet where constants are,
+// it may be a text as well.
 func (k *code) inRow(c *content, h hit) {
 	p := c.m.paths[h.path]
 	start := h.at - (k.t.end - hashLen)
-	if k.archive || start < 0 || (c.base+int64(start))&15 != 0 || !hasPrefix(c.buf[start:], c.m.dirs[0].to+"/") {
+	if start < 0 || !k.archive && (c.base+int64(start))&15 != 0 || !hasPrefix(c.buf[start:], c.m.dirs[0].to+"/") {
 		return
 	}
 	n := k.t.end
 	for n < len(p.fromFull) && start+n < len(c.buf) && c.buf[start+n] == p.fromFull[n] {
 		n++
 	}
-	if n&15 == 0 && n < len(p.fromFull) {
+	k.rows[h.path] = true
+	switch {
+	case k.archive:
+	case n == len(p.fromFull):
+		k.know(h.path, c.base+int64(start), 0, (n+15)&^15)
+	case n&15 == 0:
 		k.cover(h.path, 0, n)
+		k.know(h.path, c.base+int64(start), 0, n)
 	}
 }
 
@@ -231,12 +245,11 @@ func (k *code) constants(c *content, from, to int) {
 	for at := from; at < to; {
 		origin, next := k.machine.around(c.base + int64(at))
 		end := int(min(int64(to), next-c.base))
-		k.spots = c.places.threes(k.spots[:0], int((origin-c.base)&15), at, min(end, len(c.buf)-15))
-		for _, i := range k.spots {
-			if w := load64(c.buf[i:]); k.t.grams.has(w&0xffffffff) || isTail(w) {
+		c.places.threes(int((origin-c.base)&15), at, min(end, len(c.buf)-15), func(i int) {
+			if w := load64(c.buf[i:]); isTail(w) || k.t.begins.has(w) && k.t.grams.has(w&0xffffffff) {
 				k.constant(c, i)
 			}
-		}
+		})
 		at = end
 	}
 }
@@ -249,14 +262,21 @@ func (k *code) constant(c *content, at int) {
 	for _, p := range pieces {
 		if p.path < 0 {
 			k.constantDir(c, at, p)
-		} else if inHash := k.t.end - int(p.offset); inHash <= enough {
+		} else if inHash := k.t.end - int(p.offset); inHash <= enough && (len(pieces) > 1 || !k.guess(c, at, p)) {
 			k.faint[p.path] = c.base + int64(at)
 		}
 	}
 }
 
-// constantDir refuses a constant that is part of a directory, unless the directory is there as a whole:
-// then it is a text that was left.
+// whole says whether a text begins with a directory, of the source or of the target, that has n bytes at least.
+func (m *Map) whole(b []byte, n int) bool {
+	return slices.ContainsFunc(m.dirs, func(d dir) bool {
+		return len(d.from) >= n && (hasPrefix(b, d.from) || hasPrefix(b, d.to))
+	})
+}
+
+// constantDir refuses a constant that is part of a directory, unless a directory is there as a whole:
+// then it is a text that was replaced, or left.
 func (k *code) constantDir(c *content, at int, p piece) {
 	d := c.m.dirs[-1-p.path]
 	part := d.from[p.offset:min(len(d.from), int(p.offset)+16)]
@@ -271,7 +291,7 @@ func (k *code) constantDir(c *content, at int, p piece) {
 	if o := int(p.offset); o >= 16 && d.from[o-16:o] != d.to[o-16:o] {
 		return
 	}
-	if start := at - int(p.offset); start >= 0 && (hasPrefix(c.buf[start:], d.from) || hasPrefix(c.buf[start:], d.to)) {
+	if start := at - int(p.offset); start >= 0 && c.m.whole(c.buf[start:], int(p.offset)+len(part)) {
 		return
 	}
 	k.refuse(c, c.base+int64(at), "a constant with %q", part)
@@ -308,8 +328,9 @@ func (k *code) cutConstant(c *content, at int) {
 		for n < len(d.from) && at+n < len(c.buf) && c.buf[at+n] == d.from[n] {
 			n++
 		}
+		// What all of another directory begins with, or what is a target now, is no end of a constant.
 		end := c.base + int64(at+n)
-		if n < len(d.from) && (end-k.machine.origin(end))&15 == 0 {
+		if n < len(d.from) && !c.m.whole(c.buf[at:], n) && (end-k.machine.origin(end))&15 == 0 {
 			k.refuse(c, c.base+int64(at), "a constant that ends with %q", d.from[:n])
 		}
 	}
@@ -325,17 +346,16 @@ func (k *code) finish(c *content) {
 	if len(k.groups.closed) >= maxGroups {
 		k.refuse(c, -1, "more split paths than are followed")
 	}
-	for path, mask := range k.consts {
+	for path := range k.consts {
 		name := c.m.paths[path].from
-		if !grouped[path] && !mask.all(k.t.end) {
+		if !grouped[path] && !k.covered(path).all(k.t.end) {
 			k.refuse(c, -1, "some constants of %s were not found", name)
-		}
-		if at, ok := k.faint[path]; ok {
-			k.refuse(c, at, "a constant that may be the end of %s", name)
 		}
 		if at, ok := k.lasts[path]; ok {
 			k.refuse(c, at, "an operand that may be the end of %s", name)
 		}
 	}
+	k.doubtful(c)
+	k.prove(c)
 	k.machine.finish(c)
 }

@@ -26,6 +26,15 @@ __attribute__((noinline)) void by_strcat(char *out) { strcpy(out, "x="); strcat(
 __attribute__((noinline)) int by_memcmp(const char *s) { return memcmp(s, P, sizeof P); }
 __attribute__((noinline)) int by_strcmp(const char *s) { return strcmp(s, P); }
 __attribute__((noinline)) void by_struct(char *out) { struct { char a[64]; } s = { P }; memcpy(out, &s, 64); }
+__attribute__((noinline)) void by_overlap(char *out, const char *base) {
+	const char *dir = P "/lib"; /* 16 bytes at a time, of which the last have two digits of the hash part */
+	size_t n = strlen(dir);
+	memcpy(out, dir, n);
+	out[n] = '/';
+	strcpy(out + n + 1, base);
+}
+__attribute__((noinline)) void by_overlaps(char *out) { strcpy(out, P "/sbin"); strcat(out, P "/lib"); }
+__attribute__((noinline)) char *by_static(void) { static char a[96]; memcpy(a, P "/li", sizeof P "/li" - 1); return a; }
 __attribute__((noinline)) const char *by_pointer(void) { return P "/etc"; }
 int main(int argc, char **argv) {
 	static char out[256];
@@ -36,6 +45,9 @@ int main(int argc, char **argv) {
 	by_strcat(out); puts(out);
 	memset(out, 0, sizeof out);
 	by_struct(out); puts(out);
+	by_overlap(out, "charset"); puts(out);
+	by_overlaps(out); puts(out);
+	puts(by_static());
 	puts(by_pointer());
 	strcpy(out, argv[1]);
 	printf("%d %d\n", by_memcmp(out) == 0, by_strcmp(out) == 0);
@@ -129,7 +141,7 @@ func TestCompiled(t *testing.T) {
 	dir := t.TempDir()
 	p := toStore + "/" + toA
 	want := map[string]string{
-		"p.c":  fmt.Sprintf("%s\n%s\n%s/bin/sh\n%s/lib/x\nx=%s\n%s\n%s/etc\n1 1\n", p, p, p, p, p, p, p),
+		"p.c":  fmt.Sprintf("%[1]s\n%[1]s\n%[1]s/bin/sh\n%[1]s/lib/x\nx=%[1]s\n%[1]s\n%[1]s/lib/charset\n%[1]s/sbin%[1]s/lib\n%[1]s/li\n%[1]s/etc\n1 1\n", p),
 		"p.cc": fmt.Sprintf("%s x=%s/bin %s 1 1\n", p, p, p),
 		"p.rs": fmt.Sprintf("%s %s true true\n", p, p),
 		"p.go": fmt.Sprintf("%s %s true true\n", p, p),

@@ -163,6 +163,45 @@ func sections(flags uint64, content string, names ...string) string {
 	return string(b)
 }
 
+// move is a pair of instructions: one loads a constant by its number, one stores it at a distance from RAX, or from RDX.
+type move struct {
+	constant, at int
+	rdx          bool
+}
+
+// program is an ELF file that is in memory as it is, with code in front of constants of sixteen bytes.
+func program(moves []move, constants ...string) string {
+	const begin, pair = 128, 12
+	le := binary.LittleEndian
+	text := ""
+	first := begin + (pair*len(moves)+15)&^15
+	for i, m := range moves {
+		b := []byte("\x66\x0f\x6f\x05....\x0f\x11\x40.")
+		le.PutUint32(b[4:], uint32(first+16*m.constant-(begin+pair*i+8)))
+		b[11] = byte(m.at)
+		if m.rdx {
+			b[10] |= 2
+		}
+		text += string(b)
+	}
+	return loaded(text + strings.Repeat("\x90", first-begin-len(text)) + strings.Join(constants, ""))
+}
+
+// loaded is an ELF file that is in memory as it is. Its content begins at byte 128.
+func loaded(content string) string {
+	le := binary.LittleEndian
+	h := make([]byte, 128)
+	copy(h, sections(0, "")[:64])
+	le.PutUint64(h[32:], 64)
+	le.PutUint64(h[0x28:], 0)
+	for i, v := range map[int]uint16{54: 56, 56: 1, 0x3a: 0, 0x3c: 0, 0x3e: 0} {
+		le.PutUint16(h[i:], v)
+	}
+	le.PutUint32(h[64:], 1)
+	le.PutUint64(h[64+32:], uint64(len(h)+len(content)))
+	return string(h) + content
+}
+
 // archive makes an ar archive.
 func archive(members ...string) string {
 	s := "!<arch>\n"
@@ -222,6 +261,15 @@ func hazards(t testing.TB) map[string]hazard {
 	unsigned := string(pe) + path
 	pe[128+24+112+32] = 1
 	type c = hazard
+	copying := []move{{0, 0, false}, {1, 16, false}, {2, 32, false}, {3, 41, false}}
+	short := fromStore + "/" + fromB + "/lib/libfo" // 55 bytes
+	// last is a text that ends with "/lib", as constants, the last of which overlaps the one before.
+	last := func(text string) []string {
+		if text == path || text == target {
+			text += "/lib"
+		}
+		return []string{text[:16], text[16:32], text[32:48], text[len(text)-16:]}
+	}
 	is := func(hazard relocate.Hazard, file string) []string { return []string{string(hazard) + " " + file} }
 	f := func(content string, hazard relocate.Hazard) c { return c{tree{"f": content}, is(hazard, "f"), nil} }
 	ok := func(content, fixed string) c { return c{tree{"f": content}, nil, tree{"f": fixed}} }
@@ -306,20 +354,39 @@ func hazards(t testing.TB) map[string]hazard {
 		"PE":                 ok(unsigned, strings.Replace(unsigned, path, target, 1)),
 		"Mach-O":             f("\xcf\xfa\xed\xfe"+path, relocate.Signed),
 		// Split into pieces of code.
-		"immediate operands":            ok(elf(whole(path+"/bin/sh\x00")), elf(whole(target+"/bin/sh\x00"))),
-		"immediate operands in .a":      ok(archive("odd", elf(whole(path))), archive("odd", elf(whole(target)))),
-		"overlapping last operand":      ok(elf(whole(path[:46])), elf(whole(target[:46]))),
-		"operands, one missing":         f(elf(strings.Replace(whole(path), movabs(path[16:]), "", 1)), relocate.Split),
-		"operands, first missing":       f(elf(strings.Replace(whole(path), movabs(path), "", 1)), relocate.Split),
-		"operands, hash part alone":     f(elf(whole(fromA)), relocate.Split),
-		"constants of 16 bytes":         ok(elf(align(path[:16]+pad16+path[32:48]+pad16+path[16:32]+pad16)), elf(align(target[:16]+pad16+target[32:48]+pad16+target[16:32]+pad16))),
-		"constants, one missing":        f(elf(align(path[:16]+pad16+path[16:32]+pad16)), relocate.Split),
-		"constants and an operand":      ok(elf(align(path[:16]+pad16+path[16:32]+pad16)+movabs(path[32:])+movabs(path[36:])), elf(align(target[:16]+pad16+target[16:32]+pad16)+movabs(target[32:])+movabs(target[36:]))),
-		"four bytes at the end":         ok(elf(code(path[:41])+"\xc7\x44\x24\x28"+path[40:44]), elf(code(target[:41])+"\xc7\x44\x24\x28"+target[40:44])),
-		"part of a text":                f(elf("\x00"+path[:27]+"\x00"), relocate.Split),
-		"directory in operands":         ok(elf(movabs(fromStore)+"\x66\xc7\x44\x24\x08"+fromStore[8:]+"\x00"), elf(movabs(toStore)+"\x66\xc7\x44\x24\x08"+toStore[8:]+"\x00")),
-		"ELF of another machine":        f(strings.Replace(sections(0, "", ".text"), "\x03\x00\x3e\x00", "\x03\x00\xf3\x00", 1), relocate.Machine),
-		"constants in registers of ARM": f(strings.Replace(elf(align(movz(path[16:24]))), "\x03\x00\x3e\x00", "\x03\x00\xb7\x00", 1), relocate.Split),
+		"immediate operands":               ok(elf(whole(path+"/bin/sh\x00")), elf(whole(target+"/bin/sh\x00"))),
+		"immediate operands in .a":         ok(archive("odd", elf(whole(path))), archive("odd", elf(whole(target)))),
+		"overlapping last operand":         ok(elf(whole(path[:46])), elf(whole(target[:46]))),
+		"operands, one missing":            f(elf(strings.Replace(whole(path), movabs(path[16:]), "", 1)), relocate.Split),
+		"operands, first missing":          f(elf(strings.Replace(whole(path), movabs(path), "", 1)), relocate.Split),
+		"operands, hash part alone":        f(elf(whole(fromA)), relocate.Split),
+		"constants of 16 bytes":            ok(elf(align(path[:16]+pad16+path[32:48]+pad16+path[16:32]+pad16)), elf(align(target[:16]+pad16+target[32:48]+pad16+target[16:32]+pad16))),
+		"constants, one missing":           f(elf(align(path[:16]+pad16+path[16:32]+pad16)), relocate.Split),
+		"constants and an operand":         ok(elf(align(path[:16]+pad16+path[16:32]+pad16)+movabs(path[32:])+movabs(path[36:])), elf(align(target[:16]+pad16+target[16:32]+pad16)+movabs(target[32:])+movabs(target[36:]))),
+		"four bytes at the end":            ok(elf(code(path[:41])+"\xc7\x44\x24\x28"+path[40:44]), elf(code(target[:41])+"\xc7\x44\x24\x28"+target[40:44])),
+		"constants, the last one overlaps": ok(program(copying, last(path)...), program(copying, last(target)...)),
+		"the same, two texts": ok(
+			program(append([]move{{4, 42, true}, {0, 0, true}, {1, 16, true}, {2, 32, true}}, copying...), append(last(path), path[42:]+"/sbin")...),
+			program(append([]move{{4, 42, true}, {0, 0, true}, {1, 16, true}, {2, 32, true}}, copying...), append(last(target), target[42:]+"/sbin")...),
+		),
+		"the same, apart from each other": ok(
+			program([]move{{2, 0, false}, {4, 16, false}, {0, 32, false}, {5, 41, false}}, path[32:48], pad16, path[:16], pad16, path[16:32], path[41:]+"/lib"),
+			program([]move{{2, 0, false}, {4, 16, false}, {0, 32, false}, {5, 41, false}}, target[32:48], pad16, target[:16], pad16, target[16:32], target[41:]+"/lib"),
+		),
+		"the same, and nothing loads it":            f(program(copying[:3], last(path)...), relocate.Split),
+		"the same, and it is stored elsewhere":      f(program([]move{{0, 0, false}, {1, 16, false}, {2, 32, false}, {3, 42, false}}, last(path)...), relocate.Split),
+		"the same, and for somebody else":           f(program([]move{{0, 0, false}, {1, 16, false}, {2, 32, false}, {3, 41, true}}, last(path)...), relocate.Split),
+		"the same, and for somebody else too":       f(program(append([]move{{3, 41, true}}, copying...), last(path)...), relocate.Split),
+		"the same, and one is not there":            f(program([]move{{0, 0, false}, {2, 32, false}, {3, 41, false}}, last(path)...), relocate.Split),
+		"the same, and it is far away":              f(program(copying[:3], append(last(path)[:3], strings.Repeat(pad16, 40), last(path)[3])...), relocate.Split),
+		"the same, without program headers":         f(elf(align(strings.Join(last(path), ""))), relocate.Split),
+		"the same in .a":                            f(archive(program(copying, last(path)...)), relocate.Split),
+		"constants in a row, of a short name":       f(program([]move{{0, 0, false}, {1, 16, false}, {2, 32, false}, {3, 40, false}}, last(short)...), relocate.Split),
+		"constants in a row in .a, of a short name": f(archive(elf(align(strings.Join(last(short), "")))), relocate.Split),
+		"part of a text":                            f(elf("\x00"+path[:27]+"\x00"), relocate.Split),
+		"directory in operands":                     ok(elf(movabs(fromStore)+"\x66\xc7\x44\x24\x08"+fromStore[8:]+"\x00"), elf(movabs(toStore)+"\x66\xc7\x44\x24\x08"+toStore[8:]+"\x00")),
+		"ELF of another machine":                    f(strings.Replace(sections(0, "", ".text"), "\x03\x00\x3e\x00", "\x03\x00\xf3\x00", 1), relocate.Machine),
+		"constants in registers of ARM":             f(strings.Replace(elf(align(movz(path[16:24]))), "\x03\x00\x3e\x00", "\x03\x00\xb7\x00", 1), relocate.Split),
 		// Names and links.
 		"file name": {tree{"share/" + fromA: "x", "share/b": "y"}, nil, tree{"share/" + toA: "x", "share/b": "y"}},
 		"link":      {tree{"l": "-> " + path}, nil, tree{"l": "-> " + target}},

@@ -14,6 +14,8 @@ type machine struct {
 	other uint16
 	// origins is where ELF headers are, of members too: constants are aligned as seen from there.
 	origins []int64
+	// segments are those of a file that is no archive.
+	segments []segment
 }
 
 // maxOrigins is more than there can be in what is looked at together, there and on the way back.
@@ -42,6 +44,9 @@ func (k *machine) look(c *content, from, to int, archive bool) {
 		m := binary.LittleEndian.Uint16(c.buf[at+18:])
 		if c.buf[at+5] == 2 { // most significant byte first
 			m = binary.BigEndian.Uint16(c.buf[at+18:])
+		}
+		if !archive {
+			k.segments = segments(c.buf[at:])
 		}
 		k.origins = append(k.origins[max(0, len(k.origins)-maxOrigins):], c.base+int64(at))
 		switch {

@@ -1,6 +1,9 @@
 package relocate
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // Most bytes are no part of anything that is looked for. So blocks of 64 bytes are looked at as a whole first: what
 // kind each byte is of, as one bit of a word. What is sought shows in those words, and only there the bytes are read.
@@ -20,6 +23,7 @@ type marks struct {
 type codeMarks struct {
 	op     uint64 // 0x80 and more, or '=': what stands in front of operands of up to four bytes
 	movabs uint64 // the first of two bytes that are REX.W B8+r
+	load   uint64 // the first of two that may be a vector instruction's opcode with an operand elsewhere in the file
 }
 
 // kinds are the tables by which bytes are told apart: by their lower and upper four bits, in the form in which
@@ -28,7 +32,13 @@ type kinds struct {
 	low, high, nibble, space vector
 	first, second            [maxPairs]vector
 	equals, mask, rex, b8    vector
+	opLow, opHigh            vector // opcodes
+	modrm, elsewhere         vector
 }
+
+// vectorOps are the opcodes of instructions of the map 0F that read sixteen bytes or a part of them: moves, and those
+// that compare. All are below 0x80.
+var vectorOps = []byte{0x10, 0x28, 0x6f, 0x74, 0x75, 0x76}
 
 type vector [32]byte
 
@@ -47,6 +57,18 @@ func newKinds(pairs [][2]byte) *kinds {
 	k := &kinds{
 		nibble: every(0x0f), space: every(0x20),
 		equals: every('='), mask: every(0xf8), rex: every(0x48), b8: every(0xb8),
+		modrm: every(0xc7), elsewhere: every(0x05),
+	}
+	// Each value of the upper four bits is a bit here, too.
+	for _, op := range vectorOps {
+		for i := range k.opLow {
+			if i%16 == int(op&15) {
+				k.opLow[i] |= 1 << (op >> 4)
+			}
+			if i%16 == int(op>>4) {
+				k.opHigh[i] |= 1 << (op >> 4)
+			}
+		}
 	}
 	// Digits have three values of the upper four bits. Each is a bit, set for those lower ones that go with it.
 	for bit, high := range []int{3, 6, 7} {
@@ -133,6 +155,9 @@ func (k *kinds) markCodePlainly(dst []codeMarks, b []byte) {
 			}
 			if c&0xf8 == 0x48 && next&0xf8 == 0xb8 {
 				m.movabs |= bit
+			}
+			if bytes.IndexByte(vectorOps, c) >= 0 && next&0xc7 == 0x05 {
+				m.load |= bit
 			}
 		}
 		dst[i] = m

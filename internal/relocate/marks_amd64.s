@@ -11,6 +11,10 @@
 #define MASK   416
 #define REX    448
 #define B8     480
+#define OPLOW  512
+#define OPHIGH 544
+#define MODRM  576
+#define ELSEWHERE 608
 
 // HALF marks 32 bytes: digit, graph, zero, pair into four registers.
 #define HALF(at, digit, graph, zero, pair) \
@@ -134,8 +138,8 @@ blocks:
 	VZEROUPPER
 	RET
 
-// HALFCODE marks 32 bytes: op, movabs.
-#define HALFCODE(at, op, movabs) \
+// HALFCODE marks 32 bytes: op, movabs, load.
+#define HALFCODE(at, op, movabs, load) \
 	VMOVDQU   at(SI), Y0       \
 	VMOVDQU   (at+1)(SI), Y1   \
 	VPCMPEQB  Y11, Y0, Y2      \
@@ -146,7 +150,17 @@ blocks:
 	VPAND     Y12, Y1, Y3      \
 	VPCMPEQB  Y14, Y3, Y3      \
 	VPAND     Y2, Y3, Y3       \
-	VPMOVMSKB Y3, movabs
+	VPMOVMSKB Y3, movabs       \
+	VPSRLW    $4, Y0, Y2       \
+	VPAND     Y10, Y2, Y2      \
+	VPSHUFB   Y2, Y9, Y2       \
+	VPSHUFB   Y0, Y8, Y3       \
+	VPAND     Y2, Y3, Y2       \
+	VPCMPEQB  Y15, Y2, Y2      \
+	VPAND     Y7, Y1, Y3       \
+	VPCMPEQB  Y6, Y3, Y3       \
+	VPANDN    Y3, Y2, Y3       \
+	VPMOVMSKB Y3, load
 
 // func markCodeAVX2(dst *codeMarks, src *byte, n int, k *kinds)
 TEXT ·markCodeAVX2(SB), NOSPLIT, $0-32
@@ -158,18 +172,27 @@ TEXT ·markCodeAVX2(SB), NOSPLIT, $0-32
 	VMOVDQU MASK(DX), Y12
 	VMOVDQU REX(DX), Y13
 	VMOVDQU B8(DX), Y14
+	VMOVDQU NIBBLE(DX), Y10
+	VMOVDQU OPHIGH(DX), Y9
+	VMOVDQU OPLOW(DX), Y8
+	VMOVDQU MODRM(DX), Y7
+	VMOVDQU ELSEWHERE(DX), Y6
+	VPXOR   Y15, Y15, Y15
 
 blocks:
-	HALFCODE(0, AX, BX)
-	HALFCODE(32, R8, R9)
+	HALFCODE(0, AX, BX, R10)
+	HALFCODE(32, R8, R9, R11)
 	SHLQ $32, R8
 	ORQ  R8, AX
 	MOVQ AX, 0(DI)
 	SHLQ $32, R9
 	ORQ  R9, BX
 	MOVQ BX, 8(DI)
+	SHLQ $32, R11
+	ORQ  R11, R10
+	MOVQ R10, 16(DI)
 	ADDQ $64, SI
-	ADDQ $16, DI
+	ADDQ $24, DI
 	DECQ CX
 	JNZ  blocks
 	VZEROUPPER

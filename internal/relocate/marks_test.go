@@ -14,7 +14,7 @@ func TestMarks(t *testing.T) {
 	}
 	for place := range block {
 		for first := range 256 {
-			for _, second := range []int{0, 0x2f, 0x74, 0x80, 0xb8, 0xbf, 0xc0, 0xff} {
+			for _, second := range []int{0, 0x05, 0x15, 0x2f, 0x74, 0x80, 0xb8, 0xbf, 0xc0, 0xff} {
 				b := make([]byte, 2*block+1)
 				b[place], b[place+1] = byte(first), byte(second)
 				same(t, k, b)

@@ -1,8 +1,10 @@
 package relocate_test
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"bootstrap/internal/relocate"
@@ -13,6 +15,13 @@ type compiler struct {
 	r      *rand.Rand
 	code   string
 	consts []string
+	loads  []use
+}
+
+// use is where code has the distance to a constant.
+type use struct {
+	at int
+	of string
 }
 
 func (c *compiler) junk(n int) string {
@@ -38,7 +47,12 @@ func (c *compiler) operand(text string) {
 	}
 }
 
-func (c *compiler) constant(text string) {
+// constant copies sixteen bytes of a text to their distance from a register.
+func (c *compiler) constant(text string, at int) {
+	reg := byte(c.r.IntN(8))
+	c.code += c.junk(c.r.IntN(3)) + "\x66\x0f\x6f" + string([]byte{5 | reg<<3})
+	c.loads = append(c.loads, use{len(c.code), text})
+	c.code += "....\x0f\x11" + string([]byte{0x40 | reg<<3, byte(at)})
 	if !slices.Contains(c.consts, text) {
 		c.consts = append(c.consts, text)
 	}
@@ -78,10 +92,10 @@ func compile(seed uint64, paths []string, store string) string {
 		case 2, 3:
 			done := 0
 			for ; done+16 <= len(text); done += 16 {
-				c.constant(text[done : done+16])
+				c.constant(text[done:done+16], done)
 			}
 			if overlap && len(text)-done > 8 {
-				c.constant(text[len(text)-16:])
+				c.constant(text[len(text)-16:], len(text)-16)
 			} else {
 				c.rest(text, done, overlap)
 			}
@@ -99,8 +113,9 @@ func compile(seed uint64, paths []string, store string) string {
 		c.code += c.junk(c.r.IntN([]int{10, 400}[c.r.IntN(2)]))
 	}
 	c.r.Shuffle(len(c.consts), func(i, j int) { c.consts[i], c.consts[j] = c.consts[j], c.consts[i] })
-	data := ""
+	data, places := "", map[string]int{}
 	for _, k := range c.consts {
+		places[k] = len(data)
 		data += k
 		if c.r.IntN(2) == 0 {
 			data += "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"
@@ -108,10 +123,26 @@ func compile(seed uint64, paths []string, store string) string {
 	}
 	code := c.code + c.junk(16)
 	code = code[:len(code)&^15]
+	whole := code + data
 	if c.r.IntN(2) == 0 {
-		return sections(0, code+data, ".text")
+		whole = data + code
+		for k := range places {
+			places[k] -= len(data)
+		}
+	} else {
+		for k := range places {
+			places[k] += len(code)
+		}
 	}
-	return sections(0, data+code, ".text")
+	first := strings.Index(whole, code) // the code has its constants before or behind it
+	b := []byte(whole)
+	for _, l := range c.loads {
+		binary.LittleEndian.PutUint32(b[first+l.at:], uint32(places[l.of]-(l.at+4)))
+	}
+	if c.r.IntN(4) == 0 {
+		return sections(0, string(b), ".text")
+	}
+	return loaded(string(b))
 }
 
 // pieces relocates what was compiled, and says whether it is what would have been compiled, or was refused.

@@ -18,6 +18,7 @@ type places struct {
 	wide   []int  // eight bytes, letters with zeros in between perhaps
 	runs   []int  // where five digits or more begin, with no digit in front
 	movabs []int  // operands of eight bytes
+	loads  []int  // vector instructions that may load a constant
 	lasts  []int  // four bytes, an operand and the end of a hash part perhaps
 }
 
@@ -30,11 +31,16 @@ func sixteen(x uint64) uint64 {
 	return x & 0x0001000100010001
 }
 
-// zigzag says of which of eight times eight bytes every second one is zero, and not all are.
+// zigzag says of which of eight times eight bytes every second one is zero, and two that are four apart are not.
 func zigzag(zero uint64) uint64 {
 	x := zero & (zero >> 2)
 	x &= x >> 4 // the lowest two bits: all at even places, all at odd places
-	return (x ^ x>>1) & 0x0101010101010101
+	if x = (x ^ x>>1) & 0x0101010101010101; x == 0 {
+		return 0
+	}
+	letters := ^zero & (^zero >> 4) // the lowest four bits
+	letters |= letters >> 2
+	return x & (letters | letters>>1)
 }
 
 // mark marks b.
@@ -50,20 +56,27 @@ func (p *places) texts(k *kinds, b []byte, base64 bool) {
 			p.pairs = places64(p.pairs, at, m.pair)
 		}
 		// Of a hash part's 32 digits, 16 fill a quarter of a block; so do those of a line of base64.
-		if base64 {
-			for x := sixteen(m.graph); x != 0; x &= x - 1 {
-				q := bits.TrailingZeros64(x)
-				if p.graphs(i, q) >= minLine {
-					p.base64 = extend(p.base64, at+q-32, at+q+32)
-				}
+		if x := sixteen(m.graph); x != 0 {
+			if base64 {
+				p.lines(i, x)
 			}
-		}
-		for x := sixteen(m.digit); x != 0; x &= x - 1 {
-			q := at + bits.TrailingZeros64(x)
-			p.hashes = extend(p.hashes, q-16, q+1)
+			for x := sixteen(m.digit); x != 0; x &= x - 1 {
+				q := at + bits.TrailingZeros64(x)
+				p.hashes = extend(p.hashes, q-16, q+1)
+			}
 		}
 		if x := zigzag(m.zero); x != 0 {
 			p.wide = places64(p.wide, at, x)
+		}
+	}
+}
+
+// lines notes which full quarters of block i may be part of base64.
+func (p *places) lines(i int, full uint64) {
+	for ; full != 0; full &= full - 1 {
+		q := bits.TrailingZeros64(full)
+		if p.graphs(i, q) >= minLine {
+			p.base64 = extend(p.base64, i*block+q-32, i*block+q+32)
 		}
 	}
 }
@@ -98,46 +111,58 @@ func (p *places) again(k *kinds, b []byte, from, to int) {
 // pieces finds places of pieces of texts in machine code. b has to be marked as it is.
 func (p *places) pieces(k *kinds, b []byte) {
 	p.code = k.markCode(p.code[:0], b)
-	p.runs, p.movabs, p.lasts = p.runs[:0], p.movabs[:0], p.lasts[:0]
-	var before struct{ five, op uint64 }
+	p.runs, p.movabs, p.lasts, p.loads = p.runs[:0], p.movabs[:0], p.lasts[:0], p.loads[:0]
+	var before, op uint64 // of the block before: where five digits begin, and what stands in front of operands
 	for i := range p.marks {
-		m, at := p.marks[i], i*block
+		m, c, at := &p.marks[i], &p.code[i], i*block
+		if c.movabs != 0 {
+			p.movabs = places64(p.movabs, at+2, c.movabs)
+		}
+		if c.load != 0 {
+			p.loads = places64(p.loads, at, c.load)
+		}
+		opBefore := op
+		op = c.op
 		var next marks
 		if i+1 < len(p.marks) {
 			next = p.marks[i+1]
 		}
-		five := fives(m.digit, next.digit)
-		if x := five &^ (five<<1 | before.five>>63); x != 0 {
-			p.runs = places64(p.runs, at, x)
+		two := m.graph & (m.graph>>1 | next.graph<<63)
+		four := m.digit & two & (two>>2 | (next.graph&(next.graph>>1))<<62)
+		if four == 0 { // then there are no five digits, either
+			before = 0
+			continue
 		}
-		if x := p.code[i].movabs; x != 0 {
-			p.movabs = places64(p.movabs, at+2, x)
-		}
-		op := p.code[i].op
-		four := m.digit & (m.graph>>1 | next.graph<<63) & (m.graph>>2 | next.graph<<62) & (m.graph>>3 | next.graph<<61)
-		if x := four & seven(op, before.op); x != 0 {
+		if x := four & seven(op, opBefore); x != 0 {
 			p.lasts = places64(p.lasts, at, x)
 		}
-		before.five, before.op = five, op
+		five := fives(m.digit, next.digit)
+		if x := five &^ (five<<1 | before>>63); x != 0 {
+			p.runs = places64(p.runs, at, x)
+		}
+		before = five
 	}
 }
 
-// threes returns those of every sixteenth place, with one of them at first, which three bytes are at that texts have.
-// They are in [from, to).
-func (p *places) threes(list []int, first, from, to int) []int {
+// threes calls f with those of every sixteenth place, with one of them at first, which three bytes are at that texts
+// have. They are in [from, to).
+func (p *places) threes(first, from, to int, f func(at int)) {
 	pattern := uint64(0x0001000100010001) << (first & 15)
 	for i := from / block; i < len(p.marks) && i*block < to; i++ {
 		x := p.marks[i].graph
+		if x&pattern == 0 {
+			continue
+		}
 		var next uint64
 		if i+1 < len(p.marks) {
 			next = p.marks[i+1].graph
 		}
-		x &= (x>>1 | next<<63) & (x>>2 | next<<62) & pattern
-		if x != 0 {
-			list = places64(list, i*block, x)
+		for x &= (x>>1 | next<<63) & (x>>2 | next<<62) & pattern; x != 0; x &= x - 1 {
+			if at := i*block + bits.TrailingZeros64(x); at >= from && at < to {
+				f(at)
+			}
 		}
 	}
-	return between(list, from, to)
 }
 
 // fives says where five bits in a row begin.

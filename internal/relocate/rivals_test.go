@@ -30,8 +30,8 @@ func pairs(o relocate.MapOptions) (paths, dirs [][2]string) {
 	return paths, dirs
 }
 
-// conda replaces one placeholder after the other in each file. Where there is a zero byte in it, it takes each text up
-// to its zero, and makes up for what is missing with more of them; elsewhere it just replaces.
+// conda replaces one placeholder after the other in each file, in each of five encodings. Where there is a zero byte in
+// it, it takes each text up to its zero, and makes up for what is missing with more of them; elsewhere it just replaces.
 // Here every store path is a placeholder, and every directory.
 func conda(files tree, o relocate.MapOptions) (tree, error) {
 	paths, dirs := pairs(o)
@@ -48,18 +48,33 @@ func conda(files tree, o relocate.MapOptions) (tree, error) {
 		}
 		b := []byte(content)
 		for _, p := range placeholders {
-			b = condaReplace(b, []byte(p[0]), []byte(p[1]))
+			for _, e := range encodings {
+				b = condaReplace(b, e.encode(p[0]), e.encode(p[1]), e.encode("\x00"))
+			}
 		}
 		got[name] = string(b)
 	}
 	return got, nil
 }
 
-func condaReplace(b, from, to []byte) []byte {
+// encoding is how many bytes a letter has, and which of them is not zero.
+type encoding struct{ size, at int }
+
+var encodings = []encoding{{1, 0}, {2, 0}, {2, 1}, {4, 0}, {4, 3}}
+
+func (e encoding) encode(text string) []byte {
+	b := make([]byte, e.size*len(text))
+	for i := range len(text) {
+		b[i*e.size+e.at] = text[i]
+	}
+	return b
+}
+
+func condaReplace(b, from, to, zero []byte) []byte {
 	if bytes.IndexByte(b, 0) < 0 {
 		return bytes.ReplaceAll(b, from, to)
 	}
-	text := regexp.MustCompile("(?s)" + regexp.QuoteMeta(string(from)) + "[^\\x00]*?\\x00")
+	text := regexp.MustCompile("(?s)" + regexp.QuoteMeta(string(from)) + ".*?" + regexp.QuoteMeta(string(zero)))
 	return text.ReplaceAllFunc(b, func(m []byte) []byte {
 		missing := (len(from) - len(to)) * bytes.Count(m, from)
 		return append(bytes.ReplaceAll(m, from, to), make([]byte, missing)...)

@@ -66,9 +66,12 @@ func (c *content) findBase64(from, to int) {
 		for start > 0 && isBase64[b[start-1]] && p-start < ahead/2 {
 			start--
 		}
-		end := start
-		for end < len(b) && isBase64[b[end]] && end-start < 2*ahead {
-			end++
+		end := min(len(b), start+2*ahead)
+		for i, c := range b[p:end] {
+			if !isBase64[c] {
+				end = p + i
+				break
+			}
 		}
 		long := end-start >= 2*ahead
 		if end < len(b) && (long || end-start < minLine || lineEnd(b[end:]) == 0) && !hopeful(b[start:end]) {

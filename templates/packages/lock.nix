@@ -18,6 +18,20 @@ let
   domain = "debian.org";
   snapshots = "https://snapshot.${domain}/archive/debian";
 
+  # The index of a suite that was added to the lock may be newer than the lock.
+  dates = builtins.listToAttrs (
+    map (suite: {
+      inherit (suite) name;
+      value = suite.date;
+    }) lock.suites
+  );
+  timeOf =
+    entry:
+    let
+      date = dates.${entry.suite};
+    in
+    if date > lock.timestamp then date else lock.timestamp;
+
   # Debian's file names may hold characters that a store path's name may not.
   storeName = path: builtins.replaceStrings [ "~" "%3a" ":" ] [ "-" "-" "-" ] (baseNameOf path);
 
@@ -28,7 +42,7 @@ let
       system = "builtin";
       builder = "builtin:fetchurl";
       # A source of Nix may be from elsewhere; then its entry says where.
-      url = entry.url or "${snapshots}/${lock.timestamp}/${entry.path}";
+      url = entry.url or "${snapshots}/${timeOf entry}/${entry.path}";
       outputHashMode = "flat";
       outputHashAlgo = "sha256";
       outputHash = entry.sha256;

@@ -34,6 +34,9 @@ export EDITLINE_LIBS="$toolchain/usr/lib/$triplet/libhistory.so $toolchain/usr/l
 top=${PWD%/source}
 export CXXFLAGS="-O$optimization -ffile-prefix-map=$top=. -ffile-prefix-map=$toolchain=/toolchain"
 export CFLAGS=$CXXFLAGS
+# The linker's digest of the whole program would be the one thing that a relocated Nix has of another
+# place: the rest is what is linked there, byte for byte. It is for finding debugging information.
+export LDFLAGS=-Wl,--build-id=none
 
 meson setup ../build \
 	--prefix="$out" --libdir=lib --libexecdir=libexec \
