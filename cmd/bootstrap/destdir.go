@@ -131,9 +131,16 @@ func (a apart) hides(m machine, cmd *cobra.Command, args []string) error {
 		}
 	}
 	for _, name := range []string{"lock", "ca-cert", "keyring", "host", "output", "file", "from", "from-key", "key", "nix-source", "secret-key", "identity", "out-link"} {
-		if flag := cmd.Flags().Lookup(name); flag != nil && filepath.IsAbs(flag.Value.String()) {
-			needed = append(needed, [2]string{"--" + name, filepath.Clean(flag.Value.String())})
+		flag := cmd.Flags().Lookup(name)
+		if flag == nil || !filepath.IsAbs(flag.Value.String()) {
+			continue
 		}
+		path := filepath.Clean(flag.Value.String())
+		// The package set of the prefix, for one, is meant as it is there.
+		if _, err := os.Lstat(filepath.Join(a.Dir, path)); name == "file" && isBelow(a.At, path) && err == nil {
+			continue
+		}
+		needed = append(needed, [2]string{"--" + name, path})
 	}
 	for _, name := range []string{"cache", "from"} {
 		if flag := cmd.Flags().Lookup(name); flag != nil {

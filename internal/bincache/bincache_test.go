@@ -177,6 +177,26 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// TestKeysOfOneName: a key that was made anew by the name of an older one counts beside it.
+func TestKeysOfOneName(t *testing.T) {
+	dir, key, secret := fixture(t)
+	_, older, err := nix.GenerateKey(key.Name(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(by *nix.PrivateKey) string {
+		_, sig, _ := strings.Cut(string(signed(t, by, libc)), "Sig:")
+		return "Sig:" + sig
+	}
+	text, _, _ := strings.Cut(string(signed(t, secret, libc)), "Sig:")
+	for _, signatures := range []string{line(older) + line(secret), line(secret) + line(older)} {
+		put(t, dir, infoName(libc), text+signatures)
+		if _, err := open(t, options("file://"+dir, key)).Object(t.Context(), libc); err != nil {
+			t.Errorf("%s: %v", signatures, err)
+		}
+	}
+}
+
 func TestMissing(t *testing.T) {
 	dir, key, _ := fixture(t)
 	c := open(t, options("file://"+dir, key))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bootstrap/internal/closure"
@@ -100,11 +101,11 @@ func (c *Cache) signed(info *nix.NARInfo) error {
 		if nix.VerifyNARInfo([]*nix.PublicKey{c.Key}, info, s) == nil {
 			return nil
 		}
-		if s.Name() == c.Key.Name() {
-			return fault.New(fault.Verify, fmt.Errorf("cache %q: the signature of %q is not one of the key %q", c.URL, info.StorePath, c.Key),
-				"the key has the name of the one that signed it, and is another; or the cache was changed")
-		}
 		others = append(others, s.Name())
+	}
+	if slices.Contains(others, c.Key.Name()) {
+		return fault.New(fault.Verify, fmt.Errorf("cache %q: the signature of %q is not one of the key %q", c.URL, info.StorePath, c.Key),
+			"the key has the name of the one that signed it, and is another; or the cache was changed")
 	}
 	by := "it is not signed at all"
 	if len(others) > 0 {
