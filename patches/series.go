@@ -44,8 +44,9 @@ func Select(all []Patch, v *version.Version) ([]Patch, error) {
 		if p.Range.Check(core) {
 			selected = append(selected, p)
 		}
-		if r := fmt.Sprintf("%q", p.Range.String()); !slices.Contains(known, r) {
-			known = append(known, r)
+		// A later patch of a series may be for some of its versions only.
+		if strings.HasPrefix(path.Base(p.File), "0001-") {
+			known = append(known, fmt.Sprintf("%q", p.Range.String()))
 		}
 	}
 	if len(selected) == 0 {

@@ -149,7 +149,7 @@ func (r *installation) doing(s stage) string {
 // buildRoles are the roles of what is only needed to build what comes from no cache.
 func (r *installation) buildRoles() []lock.Role {
 	switch {
-	case r.Runtime:
+	case r.Runtime, r.set != nil:
 		return nil
 	case len(r.offers) == 0:
 		return []lock.Role{lock.Toolchain, lock.NixSource, lock.HelloSource}

@@ -62,7 +62,7 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	tools, names := r.tools()
-	authorities, err := readFile(filepath.Join(tools["cacert"], "etc/ssl/certs/ca-bundle.crt"))
+	authorities, err := r.authorities(ctx, tools)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +152,14 @@ func (r *installation) certificates(stage string, bundle []byte) ([]byte, error)
 		return nil, err
 	}
 	return append(bundle, extra...), nil
+}
+
+// authorities returns Debian's, from the store or the seed.
+func (r *installation) authorities(ctx context.Context, tools outputs) ([]byte, error) {
+	if made := tools["cacert"]; made != "" {
+		return readFile(filepath.Join(made, "etc/ssl/certs/ca-bundle.crt"))
+	}
+	return r.seedAuthorities(ctx)
 }
 
 // fileDigest returns the sha256 of a file, or "" if it cannot be read.

@@ -38,7 +38,7 @@ func (r *installation) footprint() (peak, keep, files int64) {
 		}
 		return keep, keep, relocatedCount
 	}
-	if r.Runtime {
+	if r.Runtime || r.set != nil { // of a set, nobody knows what its packages take
 		return runtimeBytes, runtimeBytes, runtimeInodes
 	}
 	if len(r.offers) > 0 && !r.builds[Toolchain] && !r.builds[Native] {
@@ -56,6 +56,9 @@ func (r *installation) footprint() (peak, keep, files int64) {
 // present returns how much of that is there already, by the stages that are done.
 func (r *installation) present(p *Plan) int64 {
 	var bytes int64
+	if r.set != nil {
+		return 0
+	}
 	if p.State(Host).Done {
 		bytes += hostBytes
 	}
@@ -77,6 +80,9 @@ func (r *installation) expected(stage string) float64 {
 		return map[string]float64{Toolchain: takeSeconds, Native: otherSeconds}[stage]
 	}
 	jobs := float64(r.jobs())
+	if r.set != nil && (stage == Native || stage == Toolchain) {
+		return 0 // nobody knows
+	}
 	return map[string]float64{
 		Host: hostSeconds, Toolchain: toolchainSeconds,
 		Bootstrap: bootstrapCPU / jobs, Native: nativeCPU / jobs,

@@ -88,7 +88,7 @@ func (r *installation) recordFrom() *From {
 		}
 	}
 	// A toolchain that was begun for another generation is none of this one's.
-	key, err := toolchainStage().key(r, "")
+	key, err := r.toolsStage().key(r, "")
 	if _, begun := r.history.LastWith(Toolchain, key); begun || err != nil {
 		return nil
 	}

@@ -44,6 +44,9 @@ func (r *installation) makeNative(ctx context.Context) (outputs, error) {
 	if err := r.writePackages(ctx, Native); err != nil {
 		return nil, err
 	}
+	if r.set != nil {
+		return r.buildSet(ctx)
+	}
 	builder := r.builtNix(Native, nixcmd.Program(r.done[Bootstrap]["nix"]))
 	if err := r.guardSchema(ctx, builder, "Nix "+r.version.String()); err != nil {
 		return nil, err

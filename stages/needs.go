@@ -76,7 +76,7 @@ func satisfies(e lock.Entry, d control.Dependency) bool {
 // refuseToolchain says that the Nix to build needs what the toolchain of the lock does not have. It
 // would be found out by Meson, after the toolchain is in the store.
 func (r *installation) refuseToolchain() []*fault.Error {
-	if r.Runtime || r.From != nil {
+	if r.Runtime || r.From != nil || r.set != nil {
 		return nil
 	}
 	missing, err := lacking(templates.Needs(), r.version, r.lock, r.arch)

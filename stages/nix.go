@@ -123,7 +123,7 @@ func (r *installation) buildWith(ctx context.Context, stage string, n nixcmd.Nix
 		}
 	}
 	cmd := n.Command("nix", append(args, attributes...)...)
-	tracker := nixlog.NewTracker(nixlog.Options{Sink: r.Sink, Stage: stage, Now: r.Now})
+	tracker := nixlog.NewTracker(nixlog.Options{Sink: r.Sink, Stage: stage, Now: r.Now, Derivations: r.set != nil})
 	cmd.OnLine = tracker.Line
 	if err := cmd.Run(ctx); err != nil {
 		if ctx.Err() != nil {

@@ -11,6 +11,7 @@ import (
 	"bootstrap/internal/lock"
 	"bootstrap/internal/prefix"
 	"bootstrap/internal/probe"
+	"bootstrap/internal/run"
 	"bootstrap/internal/shellrc"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -26,11 +27,21 @@ type Options struct {
 	Host       string // absolute path or http(s) URL of a Nix to use as host nix; "" for the seed's
 	HostSHA256 string // of Host, where that is a URL
 	Jobs       int    // compilers at a time; default: the processors this process may use
+	Slots      int    // derivations of nixpkgs that are built at a time; default: one
 	BuildHello bool   // prove also by building GNU hello
 	ShellHook  bool   // source the env file in the user's shell start-up files
 	// Readers is the group that may read the prefix, and nobody else. Nil leaves that as an earlier
 	// run has made it; at first, everybody may.
 	Readers *uint32
+
+	// Sources is a binary cache of another store directory that builds of nixpkgs have sources from, as Nix
+	// has its address; "" for none.
+	Sources string
+	// Remote is what a Nix needs in its environment to reach the machines that build for the prefix.
+	Remote run.Env
+	// Packages is the package set; nil for the one that the prefix has, and at first the embedded one.
+	// [Options.Examine] has found out what is in it.
+	Packages *Set
 
 	// Upgrade makes a new generation of the installation, where what is current is another one than
 	// these options make. Without it that is refused.

@@ -24,17 +24,11 @@ import (
 // expressions and builder scripts, the lock, the patches for the Nix version, and the directories
 // where they do not follow from the store directory. The seed's shell is not among them.
 func (r *installation) packageSet() (map[string][]byte, error) {
-	files := map[string][]byte{"lock.json": r.lock.Marshal()}
-	err := fs.WalkDir(templates.Packages(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(name, ".json") {
-			return err
-		}
-		files[name], err = fs.ReadFile(templates.Packages(), name)
-		return err
-	})
+	files, err := r.expressions()
 	if err != nil {
 		return nil, err
 	}
+	files["lock.json"] = r.lock.Marshal()
 	series, err := patches.For(r.version)
 	if err != nil {
 		return nil, err
@@ -48,6 +42,26 @@ func (r *installation) packageSet() (map[string][]byte, error) {
 		}
 	}
 	return files, nil
+}
+
+// expressions returns what is in the package set of one kind.
+func (r *installation) expressions() (map[string][]byte, error) {
+	if r.set != nil {
+		path, err := r.setPath()
+		if err != nil {
+			return nil, err
+		}
+		return r.set.files(path)
+	}
+	files := map[string][]byte{}
+	err := fs.WalkDir(templates.Packages(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(name, ".json") {
+			return err
+		}
+		files[name], err = fs.ReadFile(templates.Packages(), name)
+		return err
+	})
+	return files, err
 }
 
 // chosenDirectories returns the directories that the user has put elsewhere.

@@ -25,6 +25,7 @@ type Plan struct {
 	Diverted   string        `json:"diverted,omitempty"` // as in the receipt
 	Readers    *uint32       `json:"readers,omitempty"`  // the only group that may read the prefix
 	From       *Origin       `json:"from,omitempty"`     // the bundle that is installed
+	Packages   *Set          `json:"packages,omitempty"` // the package set, unless it is the embedded one
 	Facts      probe.Facts   `json:"facts"`
 	LockDigest string        `json:"lock_digest"`
 	Timestamp  string        `json:"lock_timestamp"` // of the archive the seed was taken from
@@ -172,7 +173,7 @@ func (r *installation) surveyed(ctx context.Context) (*Plan, error) {
 	p := &Plan{
 		Layout: r.layout, NixVersion: r.version.String(), Facts: r.facts,
 		Mode: r.mode(), Diverted: r.Diverted, LockDigest: r.lock.Digest(), Timestamp: r.lock.Timestamp,
-		CacheDir: r.CacheDir, Reasons: []Reason{}, From: r.From.origin(), run: r,
+		CacheDir: r.CacheDir, Reasons: []Reason{}, From: r.From.origin(), Packages: r.set, run: r,
 	}
 	if gid, ok := r.readers(); ok {
 		p.Readers = &gid
@@ -220,7 +221,7 @@ func (r *installation) plan(ctx context.Context) (*Plan, error) {
 }
 
 func (r *installation) refuse(p *Plan, need probe.Need, more ...*fault.Error) *Plan {
-	p.Refusals = slices.Concat(r.facts.Refusals(need), r.refuseDiverted(), r.refuseBelow(), r.refuseFrom(), more)
+	p.Refusals = slices.Concat(r.facts.Refusals(need), r.refuseDiverted(), r.refuseBelow(), r.refuseFrom(), r.refuseSet(), more)
 	for _, f := range p.Refusals {
 		p.Reasons = append(p.Reasons, Reason{What: f.Error(), Hint: f.Hint})
 	}

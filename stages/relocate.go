@@ -92,7 +92,7 @@ func (r *installation) relocate(ctx context.Context) (outputs, error) {
 	if err := r.settle(ctx, staged, out); err != nil {
 		return nil, err
 	}
-	if err := r.root(Relocate, out, r.toolNames(out)...); err != nil {
+	if err := r.root(Relocate, out, toolNames(out)...); err != nil {
 		return nil, err
 	}
 	out["shell"] = filepath.Join(out[ShellAttribute], "bin", "busybox")
@@ -145,7 +145,7 @@ func (r *installation) settle(ctx context.Context, staged *transplant.Staged, ou
 // sameNames makes sure that evaluation gives the names that were computed. Evaluation adds the sources
 // and .drv files to the store, busybox among them.
 func (r *installation) sameNames(ctx context.Context, n nixcmd.Nix, out outputs) error {
-	names := append(r.toolNames(out), "nix")
+	names := append(toolNames(out), "nix")
 	paths, err := r.evaluate(ctx, n, names...)
 	if err != nil {
 		return err
@@ -163,9 +163,10 @@ func (r *installation) sameNames(ctx context.Context, n nixcmd.Nix, out outputs)
 	return err
 }
 
-// toolNames returns the attributes of the tools that came with the Nix.
-func (r *installation) toolNames(out outputs) []string {
-	return slices.DeleteFunc(toolAttributes(), func(name string) bool { return out[name] == "" })
+// toolNames returns the attributes of the tools that are among the outputs of a stage: all of the embedded
+// package set's, those that came with a relocated Nix, or those that another set has.
+func toolNames(out outputs) []string {
+	return slices.DeleteFunc(append(toolAttributes(), SetAttribute), func(name string) bool { return out[name] == "" })
 }
 
 // strayNix returns the relocated Nix for a store in another directory.
@@ -204,23 +205,24 @@ func adoptedStage() stage {
 // relocation, which brings those that the native nix refers to.
 func (r *installation) tools() (outputs, []string) {
 	if out := r.done[Toolchain]; out != nil {
-		return out, toolAttributes()
+		return out, toolNames(out)
 	}
 	if !r.rolling { // a generation has all that it consists of among what is done
 		if last, ok := r.builtToolchain(); ok {
-			return last.Output, toolAttributes()
+			return last.Output, toolNames(last.Output)
 		}
 	}
 	if out := r.known(Relocate); out["nix"] != "" && out["nix"] == r.known(Native)["nix"] {
-		return out, r.toolNames(out)
+		return out, toolNames(out)
 	}
-	return r.known(Toolchain), toolAttributes()
+	out := r.known(Toolchain)
+	return out, toolNames(out)
 }
 
 // builtToolchain returns the record of the toolchain that the stage of that name makes of these options,
 // whether or not it is in the pipeline.
 func (r *installation) builtToolchain() (journal.Record, bool) {
-	key, err := toolchainStage().key(r, "")
+	key, err := r.toolsStage().key(r, "")
 	last, ok := r.history.LastWith(Toolchain, key)
 	return last, err == nil && ok && last.Event == journal.End
 }

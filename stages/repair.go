@@ -208,7 +208,9 @@ func (r *installation) seedNames() map[string]bool {
 // deriveAgain writes the derivations of the package set again, as evaluation does, and builds none.
 func (r *installation) deriveAgain(ctx context.Context, n nixcmd.Nix) error {
 	args := []string{"build", "--dry-run", "--repair", "--file", r.packages()}
-	args = append(args, toolAttributes()[1:]...)
-	_, err := n.Command("nix", append(args, "nix", "nix-bootstrap")...).Output(ctx)
+	if r.set == nil {
+		args = append(append(args, toolAttributes()[1:]...), "nix-bootstrap")
+	}
+	_, err := n.Command("nix", append(args, "nix")...).Output(ctx)
 	return err
 }

@@ -24,6 +24,7 @@ type installation struct {
 	Options
 	layout  prefix.Layout
 	version *version.Version // of the Nix to build
+	set     *Set             // the package set; nil for the embedded one
 	lock    *lock.Lock       // the seed in use: the one of Options, unless a file of it is gone
 	arch    string           // as Debian calls it
 	facts   probe.Facts
@@ -56,11 +57,19 @@ func begin(o Options) (*installation, error) {
 	if r.Sink == nil {
 		r.Sink = event.Discard()
 	}
-	v, err := nixVersion(o.Lock, o.NixVersion)
+	if r.set = o.Packages; r.set == nil {
+		r.set = recordedSet(o)
+	}
+	var err error
+	if r.set.embedded() {
+		r.set = nil
+		r.version, err = nixVersion(o.Lock, o.NixVersion)
+	} else {
+		r.version, err = r.set.nixVersion(o.NixVersion)
+	}
 	if err != nil {
 		return nil, err
 	}
-	r.version = v
 	return r, nil
 }
 

@@ -83,7 +83,7 @@ var schemaNumber = regexp.MustCompile(`\bnixSchemaVersion\s*=\s*([0-9]+)\s*;`)
 // found out before that Nix is first run.
 func (r *installation) refuseSource(ctx context.Context) []*fault.Error {
 	have, err := readSchema(r.layout.Database())
-	if err != nil || have == 0 || r.leaves.number == 0 {
+	if err != nil || have == 0 || r.leaves.number == 0 || r.set != nil {
 		return nil
 	}
 	for _, e := range r.lock.For(r.arch, lock.NixSource) {
@@ -114,7 +114,7 @@ func (r *installation) refuseSource(ctx context.Context) []*fault.Error {
 // is not.
 func (r *installation) sourceFile(ctx context.Context, e lock.Entry) string {
 	if file := e.File(); file != "" {
-		if sum, _, err := digestFile(ctx, file); err == nil && sum == e.SHA256 {
+		if sum, _, err := digestUpTo(ctx, file, maxSource); err == nil && sum == e.SHA256 {
 			return file
 		}
 	}

@@ -59,7 +59,7 @@ func ChooseSource(ctx context.Context, o SourceOptions) (*lock.Lock, error) {
 	} else {
 		found.URL = (&url.URL{Scheme: "file", Path: o.Address}).String()
 	}
-	sum, size, err := digestFile(ctx, file)
+	sum, size, err := digestUpTo(ctx, file, maxSource)
 	switch {
 	case err != nil:
 		return nil, fault.New(fault.Usage, fmt.Errorf("source %q: %w", o.Address, err), hintSource)
@@ -105,8 +105,8 @@ func (o SourceOptions) download(ctx context.Context, dir string) (string, error)
 	return got[o.SHA256], goneSource(err, o.Address)
 }
 
-// digestFile returns the sha256 and the size of a file.
-func digestFile(ctx context.Context, name string) (sum string, size int64, err error) {
+// digestUpTo returns the sha256 and the size of a file of no more than so many bytes.
+func digestUpTo(ctx context.Context, name string, most int64) (sum string, size int64, err error) {
 	f, err := os.OpenFile(filepath.Clean(name), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would be waited for
 	if err != nil {
 		return "", 0, err
@@ -117,7 +117,7 @@ func digestFile(ctx context.Context, name string) (sum string, size int64, err e
 		return "", 0, err
 	case !info.Mode().IsRegular():
 		return "", 0, errors.New("is not a file")
-	case info.Size() > maxSource:
+	case info.Size() > most:
 		return "", 0, fmt.Errorf("has %d bytes: too large", info.Size())
 	}
 	hash := sha256.New()

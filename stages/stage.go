@@ -69,6 +69,12 @@ func (r *installation) pipeline() []stage {
 		proveStage(),
 	}
 	switch {
+	case r.set != nil:
+		host := hostStage()
+		host.usedBy = append(host.usedBy, Native) // there is no bootstrap nix
+		native := nativeStage()
+		native.does, native.attributes = "build the Nix of the package set, and all that it needs", nil
+		all = []stage{fetchStage(), host, setStage(), native, configureStage(), installStage(), proveStage()}
 	case r.From != nil:
 		all = []stage{relocateStage(), adoptedStage(), configureStage(), installStage(), proveStage()}
 	case r.Runtime:

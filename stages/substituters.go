@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"bootstrap/internal/event"
@@ -48,6 +49,16 @@ func (r *installation) nixConf(host outputs, found sources) ([]byte, error) {
 	}
 	if found.cacheReason == "" {
 		o.Substituters = []nixconf.Substituter{nixconf.Public()}
+	}
+	if r.set != nil {
+		path, err := r.setPath()
+		if err != nil {
+			return nil, err
+		}
+		o.Nixpkgs, o.FlakeRegistry = path, filepath.Join(r.layout.Packages, setRegistry)
+		if shell := r.known(Toolchain)[ShellAttribute]; shell != "" && host["sandbox"] != "" {
+			o.SandboxShell = filepath.Join(shell, "bin", "busybox")
+		}
 	}
 	_, o.Readers = r.readers()
 	// In a Nix that was filled up with slashes, the shell that is compiled in is no store path to it.

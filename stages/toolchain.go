@@ -239,11 +239,7 @@ func (r *installation) haveValid(ctx context.Context, stage string, out outputs,
 
 // anyNix returns a Nix that can be asked about the store: the one that lasts, if it is there.
 func (r *installation) anyNix(ctx context.Context, stage string) (nixcmd.Nix, bool) {
-	installed, _ := filepath.EvalSymlinks(nixcmd.Program(r.layout.DefaultProfile()))
-	if !strings.HasPrefix(installed, r.layout.Store+"/") {
-		installed = ""
-	}
-	programs := []string{nixcmd.Program(r.known(Native)["nix"]), installed, nixcmd.Program(r.known(Bootstrap)["nix"])}
+	programs := []string{nixcmd.Program(r.known(Native)["nix"]), r.installedProgram(), nixcmd.Program(r.known(Bootstrap)["nix"])}
 	if r.OneWay { // what was installed may not read the database any more
 		programs = []string{nixcmd.Program(r.recorded(Native)["nix"]), nixcmd.Program(r.recorded(Bootstrap)["nix"])}
 	}
@@ -257,6 +253,15 @@ func (r *installation) anyNix(ctx context.Context, stage string) (nixcmd.Nix, bo
 		return r.hostNix(stage), true
 	}
 	return nixcmd.Nix{}, false
+}
+
+// installedProgram returns the native nix of the profile; "" if there is none.
+func (r *installation) installedProgram() string {
+	program, _ := filepath.EvalSymlinks(nixcmd.Program(r.layout.DefaultProfile()))
+	if !strings.HasPrefix(program, r.layout.Store+"/") {
+		return ""
+	}
+	return program
 }
 
 // recorded returns the outputs of a stage with the key it has in this run.

@@ -17,19 +17,23 @@ func nixVersion(l *lock.Lock, constraint string) (*version.Version, error) {
 	if err != nil {
 		return nil, err
 	}
+	return have, satisfied(have, constraint, fmt.Sprintf("the lock has the source of %s; leave --nix-version out to build that", have))
+}
+
+// satisfied refuses a version that is not as asked for.
+func satisfied(have *version.Version, constraint, hint string) error {
 	if constraint == "" {
-		return have, nil
+		return nil
 	}
 	want, err := version.NewConstraint(constraint)
 	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Errorf("nix version %q: not a constraint", constraint),
+		return fault.New(fault.Usage, fmt.Errorf("nix version %q: not a constraint", constraint),
 			`write it as "2.26.3", "~> 2.26" or ">= 2.26, < 2.27"`)
 	}
 	if !want.Check(have) {
-		return nil, fault.New(fault.Usage, fmt.Errorf("nix version %q: none known satisfies it", constraint),
-			fmt.Sprintf("the lock has the source of %s; leave --nix-version out to build that", have))
+		return fault.New(fault.Usage, fmt.Errorf("nix version %q: none known satisfies it", constraint), hint)
 	}
-	return have, nil
+	return nil
 }
 
 // sourceVersion returns the version of the source in the lock.

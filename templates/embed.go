@@ -7,13 +7,17 @@ import (
 	"io/fs"
 )
 
-//go:embed all:packages all:conf all:env all:runtime later/*.json
+//go:embed all:packages all:nixpkgs all:conf all:env all:runtime later/*.json
 var files embed.FS
 
-// Packages returns the package set: Nix expressions, builder scripts, the lock, and and two tables:
+// Packages returns the package set: Nix expressions, builder scripts, the lock, and two tables:
 // roots.json, that locks are made from, and needs.json, of what versions of Nix need, which names
 // what [Later] has.
 func Packages() fs.FS { return sub("packages") }
+
+// Nixpkgs returns what makes a package set of a prefix of nixpkgs: Nix expressions, which take besides
+// them some files of [Packages].
+func Nixpkgs() fs.FS { return sub("nixpkgs") }
 
 // Conf returns the templates of configuration files.
 func Conf() fs.FS { return sub("conf") }

@@ -61,6 +61,10 @@ func createBundle(ctx context.Context, m machine, f *createFlags) error {
 	f.nix = true
 	var head nixbundle.Head
 	e, err := f.start(ctx, m, nil, func(o own) (more []string, err error) {
+		if stages.InstalledSet(o.receipt) != nil {
+			return nil, fault.New(fault.Unfit, fmt.Errorf("prefix %q: its Nix is one of nixpkgs, and a bundle has one of the embedded package set", o.layout.Store),
+				"`bootstrap export tar` and `bootstrap cache push` take its store path to a prefix of the same store directory")
+		}
 		head, err = o.head(ctx)
 		return []string{head.Derivation}, err
 	})

@@ -115,6 +115,10 @@ func (f *pushFlags) tools(o own) ([]string, error) {
 		return nil, fault.New(fault.Unfit, fmt.Errorf("prefix %q: it comes from a bundle, and has no toolchain that could be pushed", o.layout.Store),
 			"`bootstrap --prefix` brings the one of the package set")
 	}
+	if stages.InstalledSet(o.receipt) != nil {
+		return nil, fault.New(fault.Unfit, fmt.Errorf("prefix %q: its Nix is one of nixpkgs, and a cache has records of the embedded package set alone", o.layout.Store),
+			"push its store path: what is in the cache is taken from it when nixpkgs is built")
+	}
 	return slices.Sorted(maps.Values(stages.CachedOutputs(stages.Toolchain, s.Outputs))), nil
 }
 

@@ -33,6 +33,7 @@ type generationShown struct {
 	Closure    int64     `json:"closure,omitempty"` // bytes of it, and of all that it refers to
 	LockDigest string    `json:"lock_digest,omitempty"`
 	LockDate   string    `json:"lock_timestamp,omitempty"`
+	Packages   string    `json:"packages,omitempty"` // the version of nixpkgs; none for the embedded package set
 	Installer  string    `json:"installer,omitempty"`
 }
 
@@ -107,6 +108,9 @@ func showGeneration(l prefix.Layout, history *journal.History, g lineage.Generat
 	native, _ := g.Receipt.Stage(stages.Native)
 	s.NixVersion, s.Nix, s.Installer = g.Receipt.NixVersion, native.Outputs["nix"], g.Receipt.Installer
 	s.LockDigest = g.Receipt.LockDigest
+	if set := stages.InstalledSet(g.Receipt); set != nil {
+		s.Packages = set.Version
+	}
 	s.Closure, _ = strconv.ParseInt(native.Outputs["closure"], 10, 64)
 	file := filepath.Join(g.Dir, "packages", "lock.json")
 	if g.Dir == l.Root { // it is at its places
@@ -140,8 +144,12 @@ func printGenerations(w io.Writer, all []generationShown) {
 		if !g.Since.IsZero() {
 			since = g.Since.Format("2006-01-02 15:04")
 		}
-		row(w, "%s %3d  %s  %-8s  nix %-7s  lock %-10s  %9s  %s", mark, g.Number, since, g.Command, g.NixVersion,
-			lockDay(g.LockDate), probe.Size(g.Closure), g.Nix)
+		from := "lock " + lockDay(g.LockDate)
+		if g.Packages != "" {
+			from = "nixpkgs " + g.Packages
+		}
+		row(w, "%s %3d  %s  %-8s  nix %-7s  %-15s  %9s  %s", mark, g.Number, since, g.Command, g.NixVersion,
+			from, probe.Size(g.Closure), g.Nix)
 	}
 }
 

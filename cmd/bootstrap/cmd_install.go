@@ -17,11 +17,7 @@ import (
 // install is what the program does when it is given no verb.
 func install(ctx context.Context, m machine, f *installFlags) error {
 	f.choose = choosePlace(m, f)
-	o, err := f.chosen(ctx, m)
-	if err != nil {
-		return err
-	}
-	return makeInstalled(ctx, m, f, o)
+	return f.withChosen(ctx, m, func(o stages.Options) error { return makeInstalled(ctx, m, f, o) })
 }
 
 // makeInstalled makes a plan, asks, and does it: an installation, or an upgrade.
@@ -215,6 +211,14 @@ nothing is registered before the new Nix itself has evaluated the package set to
 
 `
 
+// explainPackages says what is about to happen to nixpkgs.
+const explainPackages = `
+The store directory is compiled into Nix, and every store path depends on it. So all that nixpkgs needs for
+its Nix in %s is built here, from its own compiler on: hours or days. What is built stays
+built. Sources come from caches, by their hash, or from where nixpkgs says.
+
+`
+
 // explain says at length what the plan is about.
 func explain(w io.Writer, p *stages.Plan) {
 	switch {
@@ -234,6 +238,8 @@ from a prefix in %s: what it has under the key of a stage is what would be compi
 its key signed is taken, and only if the package set makes those very store paths:
 
 `, p.Layout.Store)
+	case p.Packages != nil:
+		fmt.Fprintf(w, explainPackages, p.Layout.Store)
 	default:
 		fmt.Fprintf(w, `
 The store directory is compiled into Nix, and every store path depends on it. A Nix for %s can

@@ -29,11 +29,7 @@ func planCommand(m machine) *cobra.Command {
 		Short: "Print what an installation would do, and write nothing",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.chosen(cmd.Context(), m)
-			if err != nil {
-				return err
-			}
-			return dryRun(cmd.Context(), m, f, o)
+			return f.withChosen(cmd.Context(), m, func(o stages.Options) error { return dryRun(cmd.Context(), m, f, o) })
 		},
 	}
 	f.register(cmd.Flags(), "print it as JSON")
@@ -92,6 +88,9 @@ func printPlan(w io.Writer, p *stages.Plan, files string) {
 	if p.From != nil {
 		printFrom(line, p)
 	}
+	if p.Packages != nil {
+		printSet(line, p)
+	}
 	if p.Mirror != nil {
 		line("mirror", "%s (%s)", mirror.Redact(p.Mirror.URL), p.Mirror.Origin)
 	}
@@ -104,7 +103,10 @@ func printPlan(w io.Writer, p *stages.Plan, files string) {
 		line("download", "%s in %d files%s", probe.Size(p.FetchBytes), p.FetchFiles, there)
 		line("cache", "%s: %s of downloads, shared by all prefixes", p.CacheDir, probe.Size(p.SeedBytes))
 	}
-	if place, ok := p.Facts.Place("store"); ok && p.PeakBytes > 0 {
+	unknown := p.Packages != nil && !p.State(stages.Native).Done
+	if place, ok := p.Facts.Place("store"); ok && unknown {
+		line("disk", "what builds take is not known; %s free on %s", probe.Size(place.FreeBytes), place.FileSystem)
+	} else if ok && p.PeakBytes > 0 && p.Packages == nil {
 		most := ""
 		if p.PeakBytes != p.KeepBytes {
 			most = probe.Size(p.PeakBytes) + " while it builds, "
@@ -116,7 +118,11 @@ func printPlan(w io.Writer, p *stages.Plan, files string) {
 		sandbox = "no: " + p.Facts.Namespaces.Reason
 	}
 	line("sandbox", "%s", sandbox)
-	line("time", "about %s on %d processors", estimate(p.Seconds), p.Facts.CPUs)
+	if unknown {
+		line("time", "not known")
+	} else {
+		line("time", "about %s on %d processors", estimate(p.Seconds), p.Facts.CPUs)
+	}
 	fmt.Fprintln(w)
 	for _, s := range p.Stages {
 		fmt.Fprintf(w, "  %-14s %s%s\n", s.Name, s.Does, standing(s))
@@ -147,6 +153,19 @@ func printFrom(line func(name, format string, args ...any), p *stages.Plan) {
 	}
 	if p.Filled() {
 		line("", "a longer directory than this: it is filled up with slashes where it is compiled in")
+	}
+}
+
+// printSet prints which package set is installed, and what building its Nix comes to.
+func printSet(line func(name, format string, args ...any), p *stages.Plan) {
+	s := p.Packages
+	line("packages", "%s", mirror.Redact(s.From))
+	line("", "version %s, %s", s.Version, s.NARHash)
+	if s.Locked != "" && !strings.Contains(s.From, "narHash=") {
+		line("", "nobody has signed it: it is what that server says")
+	}
+	if s.Forecast != nil {
+		line("to build", "%s", s.Forecast.Sentence())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"bootstrap/stages"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func upgradeCommand(m machine) *cobra.Command {
@@ -24,25 +25,29 @@ Interrupted or killed anywhere, it leaves what was current; the same command goe
 		RunE: func(cmd *cobra.Command, _ []string) error { return upgrade(cmd.Context(), m, f, oneWay) },
 	}
 	s := cmd.Flags()
-	f.stateFlags.register(s, "print events, and the plan of a dry run, as JSON")
-	f.mirrorFlags.register(s)
-	f.cacheFlags.register(s)
+	f.registerUpgrade(s)
 	f.source.register(s)
-	registerSnapshot(s, &f.snapshot)
-	registerJobs(s, &f.jobs)
-	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
-	f.registerAsking(s)
+	f.packages.register(s)
 	s.BoolVar(&oneWay, "one-way", false, "take the database to a form that the Nix which is installed cannot read")
 	return cmd
 }
 
+// registerUpgrade has the flags of whatever makes a new generation.
+func (f *installFlags) registerUpgrade(s *pflag.FlagSet) {
+	f.stateFlags.register(s, "print events, and the plan of a dry run, as JSON")
+	f.mirrorFlags.register(s)
+	f.cacheFlags.register(s)
+	registerSnapshot(s, &f.snapshot)
+	registerJobs(s, &f.jobs)
+	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")
+	f.registerAsking(s)
+}
+
 func upgrade(ctx context.Context, m machine, f *installFlags, oneWay bool) error {
-	o, err := f.chosen(ctx, m)
-	if err != nil {
-		return err
-	}
-	o.Upgrade, o.OneWay = true, oneWay
-	return makeInstalled(ctx, m, f, o)
+	return f.withChosen(ctx, m, func(o stages.Options) error {
+		o.Upgrade, o.OneWay = true, oneWay
+		return makeInstalled(ctx, m, f, o)
+	})
 }
 
 // rollbackFlags are those of a way back.

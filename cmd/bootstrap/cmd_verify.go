@@ -153,8 +153,8 @@ func (o own) rebuild(ctx context.Context, m machine, v *verification, names []st
 	}
 	defer func() { err = errors.Join(err, held.Release()) }()
 	for _, out := range v.Outputs {
-		// The shell is a file that evaluation adds to the store: there is nothing to build.
-		if !slices.Contains(names, out.Stage) || out.Name == stages.ShellAttribute {
+		// The shell, and the files of nixpkgs, are added to the store: there is nothing to build.
+		if !slices.Contains(names, out.Stage) || !stages.Derived(out.Name) {
 			continue
 		}
 		fmt.Fprintf(m.stderr, "building %s once more\n", out.Path)

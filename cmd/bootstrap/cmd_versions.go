@@ -27,7 +27,7 @@ func versionsCommand(m machine) *cobra.Command {
 		Long: `versions prints a line for each version of Nix whose source the lock has, and one for each range of
 versions that there are patches for. "tested" is a source that the test command of the project builds,
 installs and uses; "built" are versions that a whole installation was made of once, with those
-patches; of others the units were compiled, or it is only known that the patches apply. A version that no patch is for is refused by an installation.
+patches; of others it is said how far they came, or that the patches are only known to apply. A version that no patch is for is refused by an installation.
 With --prefix, what is installed there now and what was before comes first.`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
@@ -97,8 +97,8 @@ func printVersions(m machine, known knownVersions) {
 			var each []string
 			for _, b := range s.Built {
 				what := fmt.Sprintf("%s built for %s by a Nix %s", b.Nix, b.Architecture, b.Host)
-				if b.Host == "" {
-					what = fmt.Sprintf("units of %s compiled for %s, and nothing linked", b.Nix, b.Architecture)
+				if b.Reached != "" {
+					what = fmt.Sprintf("not proved; of %s for %s: %s", b.Nix, b.Architecture, b.Reached)
 				}
 				each = append(each, what)
 			}

@@ -101,6 +101,7 @@ type planFlags struct {
 	buildHello, shellHook bool
 	runtime               bool
 	source                sourceFlags
+	packages              packagesFlags
 	root, group           string
 	trusted               []uint32 // the group, once it has been looked up
 }
@@ -111,6 +112,7 @@ func (f *planFlags) register(s *pflag.FlagSet, jsonUsage string) {
 	f.cacheFlags.register(s)
 	f.fromFlags.register(s)
 	f.source.register(s)
+	f.packages.register(s)
 	registerSnapshot(s, &f.snapshot)
 	registerJobs(s, &f.jobs)
 	s.BoolVar(&f.buildHello, "build-hello", false, "in the end, also build GNU hello as a proof")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 
 	"bootstrap/internal/fault"
@@ -67,12 +66,9 @@ func (f *sourceFlags) lock(ctx context.Context, m machine, l *lock.Lock, cacheDi
 	if err := f.check(m); err != nil || f.address == "" {
 		return l, err
 	}
-	scratch := m.getenv("TMPDIR")
-	if scratch == "" {
-		scratch = "/tmp"
-	}
-	if _, err := os.Stat(scratch); err != nil {
-		return nil, fault.New(fault.Unfit, fmt.Errorf("directory for temporary files: %w", err), "set TMPDIR to one that is there")
+	scratch, err := m.scratch()
+	if err != nil {
+		return nil, err
 	}
 	return stages.ChooseSource(ctx, stages.SourceOptions{
 		Lock: l, Address: f.address, SHA256: f.sha256, CacheDir: cacheDir, Scratch: scratch, Transport: transport,

@@ -24,7 +24,7 @@ var call = regexp.MustCompile(`(?m)(?:^|[\s"/])bootstrap"?((?: (?:[^\s&|>#\\]+))
 // TestPagesNameFlags looks for each verb and flag that pages for other programs' files call.
 func TestPagesNameFlags(t *testing.T) {
 	calls := 0
-	for _, page := range []string{"docs/BUNDLES.md", "docs/CACHE.md", "docs/CI.md", "docs/CLUSTER.md", "docs/VERSIONS.md", "templates/ci/workflow.yml"} {
+	for _, page := range []string{"docs/BUNDLES.md", "docs/CACHE.md", "docs/CI.md", "docs/CLUSTER.md", "docs/PACKAGES.md", "docs/VERSIONS.md", "templates/ci/workflow.yml"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", page))
 		if err != nil {
 			t.Fatal(err)

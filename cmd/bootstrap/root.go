@@ -135,7 +135,7 @@ If the path does not end in "store", the store directory is DIR/store.`,
 		doctorCommand(m), tryCommand(m), procCommand(), viewCommand(m),
 		listCommand(m), whichCommand(m),
 		versionsCommand(m), patchesCommand(m), provenanceCommand(m), verifyCommand(m),
-		upgradeCommand(m), rollbackCommand(m), historyCommand(m),
+		packagesCommand(m), upgradeCommand(m), rollbackCommand(m), historyCommand(m),
 		repairCommand(m), gcCommand(m), rootsCommand(m), optimiseCommand(m), borrowCommand(m), returnCommand(m),
 		envCommand(m), runCommand(m), shellCommand(m), environmentCommand(m),
 	)

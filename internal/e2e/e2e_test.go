@@ -45,6 +45,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("busy", func(t *testing.T) { testBusy(t, first) })
 			t.Run("repair", func(t *testing.T) { testRepair(t, first) })
 			t.Run("generations", func(t *testing.T) { testGenerations(t, first) })
+			t.Run("packages", func(t *testing.T) { testPackages(t, first) })
 		})
 		t.Run("home", func(t *testing.T) {
 			t.Parallel()

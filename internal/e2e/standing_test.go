@@ -30,6 +30,7 @@ func TestStanding(t *testing.T) {
 		"exports":      testExports,
 		"generations":  func(t *testing.T, a, _ *place) { testGenerations(t, a) },
 		"isolation":    testIsolation,
+		"packages":     func(t *testing.T, a, _ *place) { testPackages(t, a) },
 		"relocating":   func(t *testing.T, a, _ *place) { testRelocating(t, a) },
 		"relocation":   func(t *testing.T, a, _ *place) { testRelocation(t, a) },
 		"reproducible": func(t *testing.T, a, _ *place) { testReproducible(t, a, "toolchain", "native") },

@@ -31,6 +31,8 @@ const (
 	Packages Unit = "packages"
 	Steps    Unit = "steps"
 	Files    Unit = "files"
+	// Derivations are counted where a build is one of many.
+	Derivations Unit = "derivations"
 )
 
 // Event is one thing that happened, in the form `--json` prints it.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 
 	"bootstrap/internal/tree"
 )
@@ -19,9 +20,12 @@ import (
 const magic = "nix-archive-1"
 
 // Sum returns the SHA-256 of the archive of a tree, and how many bytes that archive has.
-func Sum(root *os.Root, name string) (Digest, int64, error) {
+func Sum(root *os.Root, name string) (Digest, int64, error) { return SumWithout(root, name) }
+
+// SumWithout is Sum of the tree without what has those names in root.
+func SumWithout(root *os.Root, name string, without ...string) (Digest, int64, error) {
 	h := &counter{h: sha256.New()}
-	if err := Write(h, root, name); err != nil {
+	if err := write(h, root, name, without); err != nil {
 		return Digest{}, 0, err
 	}
 	return Digest(h.h.Sum(nil)), h.n, nil
@@ -39,8 +43,10 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // Write writes the archive of what has that name in root. A file that changes its size meanwhile
 // is an error.
-func Write(w io.Writer, root *os.Root, name string) error {
-	a := &writer{w: w, root: root, buf: make([]byte, 128<<10)}
+func Write(w io.Writer, root *os.Root, name string) error { return write(w, root, name, nil) }
+
+func write(w io.Writer, root *os.Root, name string, without []string) error {
+	a := &writer{w: w, root: root, without: without, buf: make([]byte, 128<<10)}
 	a.text(magic)
 	a.node(name)
 	return a.err
@@ -48,10 +54,11 @@ func Write(w io.Writer, root *os.Root, name string) error {
 
 // writer keeps the first error; after it, nothing more is written.
 type writer struct {
-	w    io.Writer
-	root *os.Root
-	buf  []byte
-	err  error
+	w       io.Writer
+	root    *os.Root
+	without []string
+	buf     []byte
+	err     error
 }
 
 func (a *writer) node(name string) {
@@ -82,6 +89,9 @@ func (a *writer) node(name string) {
 			return
 		}
 		for _, child := range names {
+			if slices.Contains(a.without, path.Join(name, child)) {
+				continue
+			}
 			a.text("entry", "(", "name", child, "node")
 			a.node(path.Join(name, child))
 			a.text(")")

@@ -66,6 +66,29 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+func TestSumWithout(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "x/.git/config"), "1", 0o644)
+	write(t, filepath.Join(dir, "x/sub/.git"), "2", 0o644)
+	write(t, filepath.Join(dir, "y/sub/.git"), "2", 0o644)
+	root := open(t, dir)
+	got, _, err := nar.SumWithout(root, "x", "x/.git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _, err := nar.Sum(root, "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole, _, err := nar.Sum(root, "x"); err != nil || got != want || got == whole {
+		t.Errorf("without it %s, never had it %s, with it %s, %v", got, want, whole, err)
+	}
+	if top, _, err := nar.SumWithout(open(t, filepath.Join(dir, "x")), ".", ".git"); err != nil || top != want {
+		t.Errorf("from its own top %s, not %s, %v", top, want, err)
+	}
+}
+
 func TestSumDependsOnWhatNixSees(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -71,6 +71,7 @@ type Options struct {
 
 	CABundle      string // absolute path; Layout.Certificates if empty
 	FlakeRegistry string // absolute path of a registry in the prefix; none if empty
+	Nixpkgs       string // absolute path of what <nixpkgs> stands for; nothing if empty
 
 	// NoWAL is for a store on a network file system. It must not change while the store exists.
 	NoWAL       bool
@@ -108,6 +109,7 @@ func (o Options) data() map[string]any {
 		"Custom":             CustomName,
 		"Certificates":       o.CABundle,
 		"FlakeRegistry":      o.FlakeRegistry,
+		"Nixpkgs":            o.Nixpkgs,
 		"Runtime":            o.Runtime,
 		"Sandbox":            o.Sandbox,
 		"SandboxShell":       o.SandboxShell,
@@ -145,6 +147,7 @@ func (o Options) check() error {
 	}
 	for _, p := range []struct{ what, path string }{
 		{"flake registry", o.FlakeRegistry},
+		{"nixpkgs", o.Nixpkgs},
 		{"shell for sandboxes", o.SandboxShell},
 	} {
 		if p.path == "" {

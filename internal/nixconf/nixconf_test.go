@@ -129,6 +129,14 @@ func TestRender(t *testing.T) {
 			options: nixconf.Options{FilterReason: "seccomp: bad"},
 			comment: "did not take the filter for system calls: seccomp: bad.\n",
 		},
+		"a nixpkgs": {
+			options: nixconf.Options{Nixpkgs: "/opt-of-nobody/store/x-source", FlakeRegistry: "/opt-of-nobody/r.json"},
+			differ: map[string]string{
+				"nix-path":       "bootstrap=/opt-of-nobody/share/bootstrap/packages nixpkgs=/opt-of-nobody/store/x-source",
+				"flake-registry": "/opt-of-nobody/r.json",
+			},
+			comment: "<nixpkgs> the nixpkgs that it is made of",
+		},
 		"a cache that answers": {
 			options: nixconf.Options{Substituters: []nixconf.Substituter{nixconf.Public()}},
 			differ: map[string]string{
@@ -260,6 +268,7 @@ func TestRefusesWhatNixWouldMisread(t *testing.T) {
 		"blank in a path":       {func(o *nixconf.Options) { o.Layout.State = "/a b" }, `render nix.conf: state directory "/a b": contains white space or a control character`},
 		"comment in a path":     {func(o *nixconf.Options) { o.Layout.Packages = "/a#b" }, `render nix.conf: package set "/a#b": contains "#", which begins a comment`},
 		"not UTF-8":             {func(o *nixconf.Options) { o.Layout.Store = "/a\xff" }, `render nix.conf: store directory "/a\xff": is not valid UTF-8`},
+		"relative nixpkgs":      {func(o *nixconf.Options) { o.Nixpkgs = "n" }, `render nix.conf: nixpkgs "n": is not an absolute path`},
 		"relative registry":     {func(o *nixconf.Options) { o.FlakeRegistry = "r.json" }, `render nix.conf: flake registry "r.json": is not an absolute path`},
 		"two URLs in one":       {func(o *nixconf.Options) { o.Substituters = []nixconf.Substituter{{"http://a http://b", "k:A"}} }, `render nix.conf: substituter "http://a http://b": contains white space or a control character`},
 		"a cache without a key": {func(o *nixconf.Options) { o.Substituters = []nixconf.Substituter{{"http://a", ""}} }, `render nix.conf: public key: is empty`},

@@ -3,6 +3,7 @@ package nixlog
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +30,9 @@ type Options struct {
 	Stage string     // the stage the events are of
 	// Now gives the events their time; it stays zero, for the sink to set, if Now is nil.
 	Now func() time.Time
+	// Derivations has the progress count derivations, and not what builders count. Its text is what is built
+	// at the moment.
+	Derivations bool
 }
 
 // Tracker makes events of the lines of one run of Nix. Its methods may be called
@@ -38,6 +42,9 @@ type Tracker struct {
 
 	mu     sync.Mutex
 	builds map[uint64]string // name of the derivation by its activity
+	order  []uint64          // the builds, those that began first before others
+	all    uint64            // the activity that counts derivations; 0 if there is none
+	count  [2]int64          // of those that are built, and of all
 	errors []string
 }
 
@@ -53,7 +60,8 @@ func NewTracker(opts Options) *Tracker {
 //
 // A build's log lines become [event.Log]; ninja's and our builders' counts become
 // [event.Progress]; warnings become [event.Warn]; a derivation that starts to build and a phase
-// that begins become [event.Log]. Errors are kept for [Tracker.Err].
+// that begins become [event.Log]. Under [Options.Derivations] progress is Nix's own count.
+// Errors are kept for [Tracker.Err].
 // A line that is not Nix's is a line of log.
 func (t *Tracker) Line(line string) {
 	m, ok := Parse(line)
@@ -67,6 +75,7 @@ func (t *Tracker) Line(line string) {
 	case Stop:
 		t.mu.Lock()
 		delete(t.builds, m.ID)
+		t.order = slices.DeleteFunc(t.order, func(id uint64) bool { return id == m.ID })
 		t.mu.Unlock()
 	case Result:
 		t.result(m)
@@ -84,7 +93,14 @@ func (t *Tracker) Err() string {
 }
 
 func (t *Tracker) start(m Message) {
-	if ActivityType(m.Type) != ActBuild {
+	switch ActivityType(m.Type) {
+	case ActBuilds:
+		t.mu.Lock()
+		t.all = m.ID
+		t.mu.Unlock()
+		return
+	case ActBuild:
+	default:
 		return
 	}
 	name := derivationName(m.String(0))
@@ -93,14 +109,41 @@ func (t *Tracker) start(m Message) {
 	}
 	t.mu.Lock()
 	t.builds[m.ID] = name
+	t.order = append(t.order, m.ID)
 	t.mu.Unlock()
 	t.emit(event.Event{Kind: event.Log, Text: name + ": build begins"})
+	t.derivations()
+}
+
+// derivations emits how many derivations are built, and which are being built.
+func (t *Tracker) derivations() {
+	t.mu.Lock()
+	var now []string
+	for _, id := range t.order {
+		now = append(now, t.builds[id])
+	}
+	done, total := t.count[0], t.count[1]
+	t.mu.Unlock()
+	if !t.opts.Derivations || total == 0 || done > total {
+		return
+	}
+	t.emit(event.Event{Kind: event.Progress, Unit: event.Derivations, Done: done, Total: total, Text: strings.Join(now, ", ")})
 }
 
 func (t *Tracker) result(m Message) {
 	switch {
 	case m.isLogLine():
 		t.logLine(m.String(0))
+	case ResultType(m.Type) == ResProgress:
+		t.mu.Lock()
+		counts := m.ID == t.all && t.all != 0
+		if counts {
+			t.count = [2]int64{m.Int(0), m.Int(1)}
+		}
+		t.mu.Unlock()
+		if counts {
+			t.derivations()
+		}
 	case ResultType(m.Type) == ResSetPhase:
 		t.mu.Lock()
 		name := t.builds[m.ID]
@@ -159,6 +202,9 @@ func (t *Tracker) logLine(line string) {
 }
 
 func (t *Tracker) progress(done, total string, unit event.Unit, text string) {
+	if t.opts.Derivations {
+		return
+	}
 	d, err1 := strconv.ParseInt(done, 10, 64)
 	n, err2 := strconv.ParseInt(total, 10, 64)
 	if err1 != nil || err2 != nil || d > n {

@@ -119,6 +119,35 @@ func TestLinesBecomeEvents(t *testing.T) {
 	}
 }
 
+// TestDerivationsAreCounted has two builds at a time, of which one prints counts of its own.
+func TestDerivationsAreCounted(t *testing.T) {
+	r := &recorder{}
+	tracker := nixlog.NewTracker(nixlog.Options{Sink: r, Stage: "native", Derivations: true})
+	drv := func(name string) string { return "/opt/store/g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-" + name + ".drv" }
+	for _, line := range []string{
+		`@nix {"action":"start","id":1,"level":0,"parent":0,"text":"","type":104}`,
+		`@nix {"action":"result","id":2,"fields":[5,9,1,0],"type":105}`, // bytes of a download, say
+		`@nix {"action":"result","id":1,"fields":[0,3,0,0],"type":105}`,
+		`@nix {"action":"start","fields":["` + drv("stdenv") + `"],"id":7,"type":105}`,
+		`@nix {"action":"start","fields":["` + drv("bash-5") + `"],"id":8,"type":105}`,
+		`@nix {"action":"result","fields":["[3/66] Compiling"],"id":7,"type":101}`,
+		`@nix {"action":"stop","id":7}`,
+		`@nix {"action":"result","id":1,"fields":[1,3,1,0],"type":105}`,
+	} {
+		tracker.Line(line)
+	}
+	var got []string
+	for _, e := range r.all {
+		if e.Kind == event.Progress {
+			got = append(got, fmt.Sprintf("%d/%d %s %s", e.Done, e.Total, e.Unit, e.Text))
+		}
+	}
+	want := []string{"0/3 derivations ", "0/3 derivations stdenv", "0/3 derivations stdenv, bash-5", "1/3 derivations bash-5"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+}
+
 func TestErrIsPlainOrderedAndOnce(t *testing.T) {
 	tracker, _ := track(
 		`@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m builder for '\u001b[35;1mx.drv\u001b[0m' failed with exit code 1;\n       last 1 log lines:\n       > boom"}`,

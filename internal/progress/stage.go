@@ -23,6 +23,7 @@ type stage struct {
 	mu          sync.Mutex
 	unit        event.Unit
 	done, total int64
+	text        string // what is at hand, where that is worth a word
 	meter       meter
 	ended       bool
 }
@@ -41,7 +42,10 @@ func (s *stage) progress(e event.Event) {
 		}
 		s.meter = meter{window: window}
 	}
-	s.unit, s.done, s.total = e.Unit, e.Done, e.Total
+	s.unit, s.done, s.total, s.text = e.Unit, e.Done, e.Total, ""
+	if e.Unit == event.Derivations {
+		s.text = oneLine(e.Text)
+	}
 	s.meter.add(e.Time, e.Done)
 }
 
@@ -52,6 +56,9 @@ func (s *stage) counts(now time.Time) []string {
 		return []string{FormatDuration(now.Sub(s.start))}
 	}
 	out := []string{amount(s.unit, s.done, s.total)}
+	if s.text != "" {
+		out = append(out, s.text)
+	}
 	rate, ok := s.meter.rate(now)
 	if !ok {
 		return out

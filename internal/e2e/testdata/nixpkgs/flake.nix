@@ -1,0 +1,13 @@
+{
+  outputs =
+    { self }:
+    {
+      lib = self.legacyPackages.x86_64-linux.lib;
+      legacyPackages = builtins.listToAttrs (
+        map (system: {
+          name = system;
+          value = import ./. { inherit system; };
+        }) [ "x86_64-linux" "aarch64-linux" ]
+      );
+    };
+}
