@@ -2,10 +2,12 @@ package stages
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // That a stage is flushed is seen from the outside: an installation makes the system call once for
@@ -24,7 +26,9 @@ func TestFlushAsksTheKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := filepath.Join(scratch(t), "calls")
-	cmd := exec.CommandContext(deadline(t), strace, "-f", "-e", "trace=syncfs", "-o", calls, self, "-test.run=^TestFlushComesBeforeTheEnd$")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // each fork of a shell is stopped at
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, strace, "-f", "-e", "trace=syncfs", "-o", calls, self, "-test.run=^TestFlushComesBeforeTheEnd$")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -98,7 +98,7 @@ func printVersions(m machine, known knownVersions) {
 			for _, b := range s.Built {
 				what := fmt.Sprintf("%s built for %s by a Nix %s", b.Nix, b.Architecture, b.Host)
 				if b.Reached != "" {
-					what = fmt.Sprintf("not proved; of %s for %s: %s", b.Nix, b.Architecture, b.Reached)
+					what = fmt.Sprintf("%s not proved for %s, but this: %s", b.Nix, b.Architecture, b.Reached)
 				}
 				each = append(each, what)
 			}

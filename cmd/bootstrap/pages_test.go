@@ -168,7 +168,11 @@ func TestVersionsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range series {
-		if row := fmt.Sprintf("| %s, %d patches | `%s` |", s.Name, s.Patches, s.Range); !strings.Contains(string(text), row) {
+		patches := "patches"
+		if s.Patches == 1 {
+			patches = "patch"
+		}
+		if row := fmt.Sprintf("| %s, %d %s | `%s` |", s.Name, s.Patches, patches, s.Range); !strings.Contains(string(text), row) {
 			t.Errorf("there is no row %q", row)
 		}
 	}

@@ -170,7 +170,7 @@ func (w *world) build(t *testing.T) {
 	w.program = filepath.Join(w.dir, "bin", "bootstrap")
 	home := w.home(t, "builder")
 	command{
-		argv: []string{"go", "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-l", "-gcflags=bootstrap/internal/relocate=", "-ldflags=-s -w", "-o", w.program, "./cmd/bootstrap"},
+		argv: []string{"go", "build", "-trimpath", "-buildvcs=false", "-tags=nethttpomithttp2", "-gcflags=all=-l", "-gcflags=bootstrap/internal/relocate=", "-ldflags=-s -w", "-o", w.program, "./cmd/bootstrap"},
 		dir:  w.checkout, account: w.user,
 		env: append([]string{"HOME=" + home, "CGO_ENABLED=0"}, w.goEnv...),
 	}.must(t)
