@@ -214,7 +214,10 @@ func (b *building) ready(ctx context.Context, plan *substitute.Plan, ready map[s
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readyAtOnce)
 	for _, item := range plan.Relocated {
-		if ready[item.Path] {
+		b.r.mu.Lock()
+		known := ready[item.Path] // which those at work write to
+		b.r.mu.Unlock()
+		if known {
 			continue
 		}
 		group.Go(func() error {
@@ -234,7 +237,8 @@ func (b *building) ready(ctx context.Context, plan *substitute.Plan, ready map[s
 			return nil
 		})
 	}
-	return failed, group.Wait()
+	err = group.Wait()
+	return failed, err
 }
 
 // readyAtOnce is how many paths are asked for at a time. Fewer are relocated at a time; the others are being fetched.
