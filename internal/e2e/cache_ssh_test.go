@@ -18,6 +18,7 @@ import (
 // pushes to its store. The machine is a real sshd that sees an empty directory in the prefix's place.
 func (c *cached) overSSH(t *testing.T) {
 	r, who := newMachine(t, c.p)
+	t.Cleanup(func() { remove(t, r.known(c.p)) })
 	caches := filepath.Join(filepath.Dir(r.root), "caches")
 	if err := errors.Join(os.Mkdir(r.root, 0o755), os.Mkdir(caches, 0o755)); err != nil {
 		t.Fatal(err)
@@ -58,13 +59,18 @@ func (c *cached) provision(t *testing.T, r *remote) {
 	}
 }
 
+// known is the file of host keys that ssh has seen, of the account of a prefix here.
+func (r *remote) known(p *place) string {
+	return filepath.Join(p.home, "known-by-"+filepath.Base(filepath.Dir(r.root)))
+}
+
 // ssh runs a command on the machine, as the account of a prefix here.
 func (r *remote) ssh(t *testing.T, p *place, there, stdin string) command {
 	t.Helper()
 	return command{
 		argv: []string{
 			lookPath(t, "ssh"), "-F", r.server.Config, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
-			"-o", "UserKnownHostsFile=" + filepath.Join(p.home, "known-by-"+filepath.Base(filepath.Dir(r.root))), r.server.Host, there,
+			"-o", "UserKnownHostsFile=" + r.known(p), r.server.Host, there,
 		},
 		dir: p.scratch(t), env: []string{"HOME=" + p.home, "PATH=/usr/bin:/bin"}, stdin: stdin, account: p.account,
 	}
@@ -73,9 +79,8 @@ func (r *remote) ssh(t *testing.T, p *place, there, stdin string) command {
 // sshPush returns a push to the store of the machine. Its key is one that was seen before: Nix asks nobody.
 func (c *cached) sshPush(r *remote, scheme string, what ...string) command {
 	push := c.push(append([]string{scheme + "://" + r.server.Host}, what...)...)
-	known := filepath.Join(c.p.home, "known-by-"+filepath.Base(filepath.Dir(r.root)))
 	push.env = append(slices.DeleteFunc(push.env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }),
-		"PATH=/usr/local/bin:/usr/bin:/bin", "NIX_SSHOPTS=-F "+r.server.Config+" -o UserKnownHostsFile="+known)
+		"PATH=/usr/local/bin:/usr/bin:/bin", "NIX_SSHOPTS=-F "+r.server.Config+" -o UserKnownHostsFile="+r.known(c.p))
 	return push
 }
 
