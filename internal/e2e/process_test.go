@@ -39,6 +39,7 @@ type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr output
 	started        time.Time
+	gone           bool // it has ended, and so has its group: the number may be another one's
 }
 
 // output may be read while it is still being written.
@@ -75,7 +76,11 @@ func (c command) start(t *testing.T) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("%q: %v", c.argv, err)
 	}
-	t.Cleanup(func() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		if !p.gone {
+			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		}
+	})
 	return p
 }
 
@@ -83,6 +88,7 @@ func (c command) start(t *testing.T) *process {
 func (p *process) wait(t *testing.T) result {
 	t.Helper()
 	err := p.cmd.Wait()
+	p.gone = errors.Is(syscall.Kill(-p.cmd.Process.Pid, 0), syscall.ESRCH)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		t.Fatalf("%q: %v", p.cmd.Args, err)
