@@ -7,16 +7,14 @@ import (
 )
 
 // Built is a source of Nix that a whole installation was made from, both compiles and the proof
-// included, or one that came as far as Reached says. A series none of whose versions is among them
-// is only known to apply.
+// included. A series none of whose versions is among them is only known to apply.
 type Built struct {
-	Nix          string `json:"nix"`               // version
-	Source       string `json:"source"`            // the file, or the commit it is of
-	SHA256       string `json:"sha256,omitempty"`  // of the file, where others can get the very same
-	Architecture string `json:"architecture"`      // in Debian's words
-	Host         string `json:"host,omitempty"`    // version of the host nix, if there was one
-	Reached      string `json:"reached,omitempty"` // what was done of it; "" for all
-	Tested       bool   `json:"tested,omitempty"`  // the test command does it every time
+	Nix          string `json:"nix"`              // version
+	Source       string `json:"source"`           // the file, or the commit it is of
+	SHA256       string `json:"sha256,omitempty"` // of the file, where others can get the very same
+	Architecture string `json:"architecture"`     // in Debian's words
+	Host         string `json:"host"`             // version of the host nix
+	Tested       bool   `json:"tested,omitempty"` // the test command does it every time
 }
 
 //go:embed built.json

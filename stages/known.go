@@ -30,12 +30,11 @@ type Series struct {
 	Built   []Build `json:"built"` // none if they are only known to apply
 }
 
-// Build is what was made with a series of patches: as a rule a whole installation.
+// Build is a whole installation that was made with a series of patches.
 type Build struct {
-	Nix          string `json:"nix"`               // version of the Nix that was built
-	Architecture string `json:"architecture"`      // in Debian's words
-	Host         string `json:"host,omitempty"`    // version of the Nix that began it, if one did
-	Reached      string `json:"reached,omitempty"` // what was done, if that is not all
+	Nix          string `json:"nix"`          // version of the Nix that was built
+	Architecture string `json:"architecture"` // in Debian's words
+	Host         string `json:"host"`         // version of the Nix that began it
 }
 
 // Versions returns the versions of Nix that a lock has the source of. Only a source that the test
@@ -87,7 +86,7 @@ func AllSeries() ([]Series, error) {
 					return nil, fmt.Errorf("built.json: %w", err)
 				}
 				if p.Range.Check(v) {
-					s.Built = append(s.Built, Build{Nix: b.Nix, Architecture: b.Architecture, Host: b.Host, Reached: b.Reached})
+					s.Built = append(s.Built, Build{Nix: b.Nix, Architecture: b.Architecture, Host: b.Host})
 				}
 			}
 			series = append(series, s)
