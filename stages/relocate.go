@@ -240,6 +240,10 @@ func (r *installation) trial() outputs {
 	return r.known(Relocate)
 }
 
+// theirLock says how to have the lock that a bundle was made with.
+const theirLock = "use the release of bootstrap that the bundle was made with, or give its lock with --lock: " +
+	"share/bootstrap/packages/lock.json, beside the store that it was made at"
+
 // refuseBundle refuses a bundle that was not made from the same inputs: the names that evaluation
 // gives here would be other ones.
 func (r *installation) refuseBundle(h *nixbundle.Head) error {
@@ -250,10 +254,10 @@ func (r *installation) refuseBundle(h *nixbundle.Head) error {
 		return wrong("architecture", h.Architecture, r.arch, "ask for a bundle for this machine")
 	}
 	if h.NixVersion != r.version.String() {
-		return wrong("version of Nix", h.NixVersion, r.version.String(), fmt.Sprintf("add --nix-version %q, or leave it out", h.NixVersion))
+		return wrong("version of Nix", h.NixVersion, r.version.String(), theirLock) // a lock has the source of one
 	}
 	if h.Lock != r.lock.Digest() {
-		return wrong("lock", h.Lock, r.lock.Digest(), "use the release of bootstrap that the bundle was made with, or give its lock with --lock")
+		return wrong("lock", h.Lock, r.lock.Digest(), theirLock)
 	}
 	sums, err := r.packageDigests(notInBundle()...)
 	if err != nil {
