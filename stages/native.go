@@ -33,8 +33,8 @@ func nativeStage() stage {
 	}
 }
 
-// unaltered reports whether store paths have the contents that are registered. What they refer to is
-// for the stage to say that made it.
+// unaltered reports whether store paths are registered, and have the contents that are: so the Nix runs.
+// What they refer to is for the stage to say that made it.
 func unaltered(ctx context.Context, n nixcmd.Nix, paths ...string) bool {
 	altered, err := n.Altered(ctx, paths...)
 	return err == nil && len(altered) == 0
@@ -63,10 +63,15 @@ func (r *installation) settleNative(ctx context.Context, out outputs) error {
 	if err := r.guardSchema(ctx, native, "Nix "+r.version.String()); err != nil {
 		return err
 	}
+	return r.keepNative(ctx, out)
+}
+
+// keepNative gives the native nix its GC root, and looks at what it refers to.
+func (r *installation) keepNative(ctx context.Context, out outputs) error {
 	if err := r.root(Native, out, "nix"); err != nil {
 		return err
 	}
-	size, err := r.checkClosure(ctx, native, out["nix"])
+	size, err := r.checkClosure(ctx, r.builtNix(Native, nixcmd.Program(out["nix"])), out["nix"])
 	if err != nil {
 		return err
 	}

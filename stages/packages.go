@@ -16,14 +16,46 @@ import (
 	"bootstrap/internal/fetch"
 	"bootstrap/internal/journal"
 	"bootstrap/internal/lock"
+	"bootstrap/internal/prefix"
 	"bootstrap/patches"
 	"bootstrap/templates"
+
+	version "github.com/hashicorp/go-version"
 )
 
 // packageSet returns the files of the package set of this installation by their names: the
 // expressions and builder scripts, the lock, the patches for the Nix version, and the directories
 // where they do not follow from the store directory. The seed's shell is not among them.
+//
+// Keys, plans and files are all made from it; so it is put together once, and nobody may change it.
 func (r *installation) packageSet() (map[string][]byte, error) {
+	if r.set != nil { // whose files may have come meanwhile
+		return r.assembled()
+	}
+	of := packaged{layout: r.layout, lock: r.lock, version: r.version}
+	if r.packaged.files != nil && r.packaged.same(of) {
+		return r.packaged.files, nil
+	}
+	var err error
+	if of.files, err = r.assembled(); err == nil {
+		r.packaged = of
+	}
+	return of.files, err
+}
+
+// packaged is a package set that was put together, and of what.
+type packaged struct {
+	layout  prefix.Layout
+	lock    *lock.Lock
+	version *version.Version
+	files   map[string][]byte
+}
+
+func (p packaged) same(as packaged) bool {
+	return p.layout == as.layout && p.lock == as.lock && p.version == as.version
+}
+
+func (r *installation) assembled() (map[string][]byte, error) {
 	files, err := r.expressions()
 	if err != nil {
 		return nil, err

@@ -15,6 +15,8 @@ import (
 	"bootstrap/internal/run"
 	"bootstrap/internal/shellenv"
 	"bootstrap/internal/shellrc"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // proofName is the name of the derivation that proves that nix can build.
@@ -56,15 +58,9 @@ func (r *installation) prove(ctx context.Context) (out outputs, err error) {
 	if err := r.activateFirst(); err != nil {
 		return nil, err
 	}
-	if err := r.proveAlone(ctx, home); err != nil {
+	shells, err := r.proveEverywhere(ctx, home)
+	if err != nil {
 		return nil, err
-	}
-	var shells []string
-	for _, program := range r.shells() {
-		if err := r.proveIn(ctx, program, home); err != nil {
-			return nil, err
-		}
-		shells = append(shells, filepath.Base(program))
 	}
 	out = outputs{"shells": strings.Join(shells, " ")}
 	out["summary"] = "in " + strings.Join(shells, ", ")
@@ -103,10 +99,32 @@ func canRun(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
 }
 
-// proof is an expression that is new in every run and shell, so that it is built, not found.
-func (r *installation) proof(shell string) string {
-	return fmt.Sprintf(`derivation { name = %q; system = builtins.currentSystem; builder = %q; args = [ "-c" "echo %s > $out" ]; }`,
-		proofName, r.proofShell(), r.Run+"-"+shell)
+// proofText is the word that the proof of one shell writes: new in every run and shell, so that it is built,
+// not found.
+func (r *installation) proofText(shell string) string { return r.Run + "-" + shell }
+
+// proofExpression evaluates to a file with the text, and the store directory as evaluation has it.
+// Local says that no other machine is to be asked to build it.
+func (r *installation) proofExpression(text string, local bool) string {
+	return fmt.Sprintf(`derivation { name = %q; system = builtins.currentSystem; preferLocalBuild = %t; builder = %q; args = [ "-c" "echo \"$1\" \"$2\" > $out" "proof" %q builtins.storeDir ]; }`,
+		proofName, local, r.proofShell(), text)
+}
+
+// proved makes sure that what a Nix says it has built is the proof with that text: in this store, and
+// with what evaluation was to put there.
+func (r *installation) proved(said []byte, text string) error {
+	path := strings.TrimSpace(string(said))
+	if filepath.Dir(path) != r.storeDir() {
+		return fmt.Errorf("what it builds is %q, not in the store directory %q", path, r.storeDir())
+	}
+	got, err := readFile(filepath.Join(r.layout.Store, filepath.Base(path)))
+	if err != nil {
+		return err
+	}
+	if want := text + " " + r.storeDir() + "\n"; string(got) != want {
+		return fmt.Errorf("what it has built has the text %q, not %q", got, want)
+	}
+	return nil
 }
 
 // proofShell returns a shell that a build has. In runtime mode there is none in the store.
@@ -122,73 +140,117 @@ func (r *installation) proofShell() string {
 	return host["shell"]
 }
 
-// proveAlone has nix build by its absolute path, with nothing sourced.
+// proveEverywhere has nix build by its path and in every shell, as many at a time as there are
+// processors, and returns the names of the shells.
+func (r *installation) proveEverywhere(ctx context.Context, home string) ([]string, error) {
+	alone, err := r.aloneProof(home)
+	if err != nil {
+		return nil, err
+	}
+	proofs := []proof{alone}
+	var names []string
+	for _, program := range r.shells() {
+		p, err := r.shellProof(program, home)
+		if err != nil {
+			return nil, err
+		}
+		proofs, names = append(proofs, p), append(names, filepath.Base(program))
+	}
+	errs := make([]error, len(proofs))
+	var group errgroup.Group
+	group.SetLimit(max(1, r.facts.CPUs))
+	for i, p := range proofs {
+		group.Go(func() error {
+			errs[i] = r.tryProof(ctx, p)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err // of the first in order, whichever came first
+		}
+	}
+	return names, nil
+}
+
+// proof is one way to have nix build: the command that does, and prints where that is.
+type proof struct {
+	where string
+	text  string // that it builds
+	cmd   *run.Cmd
+}
+
+// tryProof has nix build, and looks at what that came to.
+func (r *installation) tryProof(ctx context.Context, p proof) error {
+	said, err := p.cmd.Output(ctx)
+	if err == nil {
+		err = r.proved(said, p.text)
+	}
+	return proofError(p.where, err)
+}
+
+// proveAlone has nix build by its absolute path.
 func (r *installation) proveAlone(ctx context.Context, home string) error {
-	n := r.installed(Prove)
-	env, err := r.proofEnv(run.Env{"HOME": home}, home)
+	p, err := r.aloneProof(home)
 	if err != nil {
 		return err
 	}
+	return r.tryProof(ctx, p)
+}
+
+// aloneProof has nix build by its absolute path, with nothing sourced.
+func (r *installation) aloneProof(home string) (proof, error) {
+	n := r.installed(Prove)
+	env, err := r.proofEnv(run.Env{"HOME": home}, home)
+	if err != nil {
+		return proof{}, err
+	}
 	n.Env = env
-	got, err := n.Command("nix", "eval", "--raw", "--expr", "builtins.storeDir").Output(ctx)
-	if err == nil {
-		err = r.isStore(string(got))
-	}
-	if err == nil {
-		_, err = n.Command("nix", "build", "--impure", "--no-link", "--expr", r.proof("alone")).Output(ctx)
-	}
-	return proofError("by its path", err)
+	text := r.proofText("alone")
+	return proof{"by its path", text, n.Command("nix", "build", "--impure", "--no-link", "--print-out-paths", "--expr", r.proofExpression(text, false))}, nil
 }
 
-func (r *installation) isStore(got string) error {
-	if got != r.storeDir() {
-		return fmt.Errorf("its store directory is %q, not %q", got, r.storeDir())
-	}
-	return nil
-}
-
-// The scripts of proveIn, by their shell: each sources its first argument, and builds the second. The
+// The scripts of shellProof, by their shell: each sources its first argument, and builds the second. The
 // third is the directory of nix.conf, empty for the one that the Nix has compiled in.
 const (
 	provePOSIX = `expression=$2 conf=$3
 . "$1"
 [ -z "$conf" ] || export NIX_CONF_DIR="$conf"
-nix eval --raw --expr builtins.storeDir
-nix build --no-link --file "$expression"`
+nix build --no-link --print-out-paths --file "$expression"`
 	proveFish = `set expression $argv[2]
 set conf $argv[3]
 source $argv[1]
 test -z "$conf"; or set -gx NIX_CONF_DIR $conf
-nix eval --raw --expr builtins.storeDir
-nix build --no-link --file $expression`
+nix build --no-link --print-out-paths --file $expression`
 	proveCsh = `set expression = "$argv[2]"
 set conf = "$argv[3]"
 source "$argv[1]"
 if ("$conf" != "") setenv NIX_CONF_DIR "$conf"
-nix eval --raw --expr builtins.storeDir
-nix build --no-link --file "$expression"`
+nix build --no-link --print-out-paths --file "$expression"`
 )
 
-// proveIn has nix build in a shell that has sourced the env file, and nothing else
+// shellProof has nix build in a shell that has sourced the env file, and nothing else
 // in its environment.
-func (r *installation) proveIn(ctx context.Context, program, home string) error {
+func (r *installation) shellProof(program, home string) (proof, error) {
 	name := filepath.Base(program)
 	shell, ok := shellrc.ShellOf(program)
 	if !ok {
-		return fmt.Errorf("shell %q: not one that an env file is there for", program)
+		return proof{}, fmt.Errorf("shell %q: not one that an env file is there for", program)
 	}
+	text := r.proofText(name)
 	expression := filepath.Join(home, name+".nix")
-	if err := os.WriteFile(expression, []byte(r.proof(name)), 0o600); err != nil {
-		return err
+	if err := os.WriteFile(expression, []byte(r.proofExpression(text, true)), 0o600); err != nil {
+		return proof{}, err
 	}
 	// What differs comes as arguments: no word of a script is made of anybody's input.
 	place, err := r.proofPlace(home)
 	if err != nil {
-		return err
+		return proof{}, err
 	}
 	conf, err := r.proofConf(home)
 	if err != nil {
-		return err
+		return proof{}, err
 	}
 	args := []string{place.EnvFile(name), expression, conf}
 	script := provePOSIX
@@ -200,7 +262,7 @@ func (r *installation) proveIn(ctx context.Context, program, home string) error 
 	default:
 		args = slices.Insert(args, 0, name) // $0
 	}
-	cmd := run.Cmd{
+	cmd := &run.Cmd{
 		Path: program, Argv0: name, Args: append([]string{"-c", script}, args...), Dir: home,
 		Env:     run.Env{"HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin"},
 		LogFile: r.layout.StageLog(Prove),
@@ -208,11 +270,7 @@ func (r *installation) proveIn(ctx context.Context, program, home string) error 
 	if name == "bash" {
 		cmd.Args = slices.Insert(cmd.Args, 0, "--norc", "--noprofile")
 	}
-	got, err := cmd.Output(ctx)
-	if err == nil {
-		err = r.isStore(strings.TrimSpace(string(got)))
-	}
-	return proofError("in "+program, err)
+	return proof{"in " + program, text, cmd}, nil
 }
 
 // proofPlace returns where the files for shells are that the proof sources: at their places, once

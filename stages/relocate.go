@@ -36,8 +36,7 @@ func relocateStage() stage {
 		},
 		intact: func(ctx context.Context, r *installation, out outputs) bool {
 			paths := relocatedPaths(out)
-			n := r.relocatedNix(out)
-			return len(paths) > 1 && r.runs(ctx, Relocate, n.Path) && n.Valid(ctx, paths...) && unaltered(ctx, n, paths...)
+			return len(paths) > 1 && unaltered(ctx, r.relocatedNix(out), paths...)
 		},
 		build: (*installation).relocate,
 	}
@@ -146,6 +145,7 @@ func (r *installation) settle(ctx context.Context, staged *transplant.Staged, ou
 // and .drv files to the store, busybox among them.
 func (r *installation) sameNames(ctx context.Context, n nixcmd.Nix, out outputs) error {
 	names := append(toolNames(out), "nix")
+	before := exists(out[ShellAttribute])
 	paths, err := r.evaluate(ctx, n, names...)
 	if err != nil {
 		return err
@@ -156,8 +156,8 @@ func (r *installation) sameNames(ctx context.Context, n nixcmd.Nix, out outputs)
 				"nothing was registered; please report it with the log")
 		}
 	}
-	// It may have been there, and be another one by now.
-	if !unaltered(ctx, n, out[ShellAttribute]) {
+	// What was there before may be another one by now.
+	if before && !unaltered(ctx, n, out[ShellAttribute]) {
 		_, err = n.Command("nix", "build", "--dry-run", "--repair", "--file", r.packages(), "nix").Output(ctx)
 	}
 	return err
@@ -191,13 +191,18 @@ func (r *installation) meter(stage string, total int64) func(int64) {
 
 // adoptedStage: native = the Nix that was relocated.
 //
-// Key and output are those of the native nix that is built: it is the same store path.
+// Key and output are those of the native nix that is built: it is the same store path. Its bytes are
+// compared by the stage before, and that one has asked whether it can read the database.
 func adoptedStage() stage {
 	s := nativeStage()
 	s.does, s.attributes = "take that as the Nix to keep", nil
+	s.intact = func(ctx context.Context, r *installation, out outputs) bool {
+		return out["nix"] == r.known(Relocate)["nix"] && r.haveNix(ctx, Native, out["nix"])
+	}
 	s.build = func(r *installation, _ context.Context) (outputs, error) {
 		return outputs{"nix": r.known(Relocate)["nix"]}, nil
 	}
+	s.settle = (*installation).keepNative
 	return s
 }
 
@@ -235,6 +240,10 @@ func (r *installation) trial() outputs {
 	return r.known(Relocate)
 }
 
+// theirLock says how to have the lock that a bundle was made with.
+const theirLock = "use the release of bootstrap that the bundle was made with, or give its lock with --lock: " +
+	"share/bootstrap/packages/lock.json, beside the store that it was made at"
+
 // refuseBundle refuses a bundle that was not made from the same inputs: the names that evaluation
 // gives here would be other ones.
 func (r *installation) refuseBundle(h *nixbundle.Head) error {
@@ -245,10 +254,10 @@ func (r *installation) refuseBundle(h *nixbundle.Head) error {
 		return wrong("architecture", h.Architecture, r.arch, "ask for a bundle for this machine")
 	}
 	if h.NixVersion != r.version.String() {
-		return wrong("version of Nix", h.NixVersion, r.version.String(), fmt.Sprintf("add --nix-version %q, or leave it out", h.NixVersion))
+		return wrong("version of Nix", h.NixVersion, r.version.String(), theirLock) // a lock has the source of one
 	}
 	if h.Lock != r.lock.Digest() {
-		return wrong("lock", h.Lock, r.lock.Digest(), "use the release of bootstrap that the bundle was made with, or give its lock with --lock")
+		return wrong("lock", h.Lock, r.lock.Digest(), theirLock)
 	}
 	sums, err := r.packageDigests(notInBundle()...)
 	if err != nil {

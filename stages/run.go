@@ -22,28 +22,29 @@ import (
 // installation is one run of the pipeline: the options, and what became known since.
 type installation struct {
 	Options
-	layout  prefix.Layout
-	version *version.Version // of the Nix to build
-	set     *Set             // the package set; nil for the embedded one
-	lock    *lock.Lock       // the seed in use: the one of Options, unless a file of it is gone
-	arch    string           // as Debian calls it
-	facts   probe.Facts
-	history *journal.History // before this run
-	journal *journal.Journal
-	done    map[string]outputs // of the stages that are done by now
-	offers  map[string]*offer  // of caches, by the stages whose outputs they have
-	builds  map[string]bool    // stages that no cache has, and that are not done
-	asked   map[string]bool    // keys that the caches were asked for
-	lacks   []string           // what none of them has, and why
-	asks    bool               // caches are to be asked
-	seconds map[string]float64
-	hooks   []receipt.Hook
-	shell   []byte          // the first shell, where it came with a bundle
-	made    map[string]bool // paths that this installer has made, in any run
-	keys    map[string]string
-	gen     generation // that it works on
-	leaves  generation // that is current before
-	rolling bool       // back to a generation that is there
+	layout   prefix.Layout
+	version  *version.Version // of the Nix to build
+	set      *Set             // the package set; nil for the embedded one
+	packaged packaged         // the files of the embedded one, once they were asked for
+	lock     *lock.Lock       // the seed in use: the one of Options, unless a file of it is gone
+	arch     string           // as Debian calls it
+	facts    probe.Facts
+	history  *journal.History // before this run
+	journal  *journal.Journal
+	done     map[string]outputs // of the stages that are done by now
+	offers   map[string]*offer  // of caches, by the stages whose outputs they have
+	builds   map[string]bool    // stages that no cache has, and that are not done
+	asked    map[string]bool    // keys that the caches were asked for
+	lacks    []string           // what none of them has, and why
+	asks     bool               // caches are to be asked
+	seconds  map[string]float64
+	hooks    []receipt.Hook
+	shell    []byte          // the first shell, where it came with a bundle
+	made     map[string]bool // paths that this installer has made, in any run
+	keys     map[string]string
+	gen      generation // that it works on
+	leaves   generation // that is current before
+	rolling  bool       // back to a generation that is there
 
 	thorough bool      // every byte of the toolchain is looked at, not only its shape
 	audited  *Repaired // what [Repair] has found; nil in an installation

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"bootstrap/internal/bundletest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -103,18 +105,36 @@ func (term *terminal) waitFor(t *testing.T, text string) {
 	t.Fatalf("%q is not shown, but: %s", text, term.text())
 }
 
+// waysToLeave are those to end a program while it asks.
+func waysToLeave() map[string]func(*terminal) error {
+	return map[string]func(*terminal) error{
+		"ctrl-C":               func(term *terminal) error { _, err := term.master.WriteString("\x03"); return err },
+		"ctrl-D":               func(term *terminal) error { _, err := term.master.WriteString("\x04"); return err },
+		"SIGTERM":              func(term *terminal) error { return term.cmd.Process.Signal(syscall.SIGTERM) },
+		"the terminal is gone": func(term *terminal) error { return term.master.Close() },
+	}
+}
+
+// isLeft makes sure that a program which asks ends at once, as one that was interrupted.
+func (term *terminal) isLeft(t *testing.T, leave func(*terminal) error) {
+	t.Helper()
+	started := time.Now()
+	if err := leave(term); err != nil {
+		t.Fatal(err)
+	}
+	_ = term.cmd.Wait() // its exit code is looked at
+	if took := time.Since(started); took > 2*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	if got := term.cmd.ProcessState.ExitCode(); got != 130 {
+		t.Errorf("exit code %d, want 130: %s", got, term.text())
+	}
+}
+
 // TestLeavingTheQuestion ends the program while it asks: it is over at once, and nothing is written.
 func TestLeavingTheQuestion(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		leave func(*terminal) error
-	}{
-		{"ctrl-C", func(term *terminal) error { _, err := term.master.WriteString("\x03"); return err }},
-		{"ctrl-D", func(term *terminal) error { _, err := term.master.WriteString("\x04"); return err }},
-		{"SIGTERM", func(term *terminal) error { return term.cmd.Process.Signal(syscall.SIGTERM) }},
-		{"the terminal is gone", func(term *terminal) error { return term.master.Close() }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
+	for name, leave := range waysToLeave() {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, err := os.MkdirTemp("", "ask") // short enough for a prefix
 			if err != nil {
@@ -123,20 +143,41 @@ func TestLeavingTheQuestion(t *testing.T) {
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			term := atTerminal(t, dir, "--prefix", filepath.Join(dir, "opt", "store"), "--mirror", "http://127.0.0.1:9/debian")
 			term.waitFor(t, "Go on?")
-			started := time.Now()
-			if err := tt.leave(term); err != nil {
-				t.Fatal(err)
-			}
-			_ = term.cmd.Wait() // its exit code is looked at
-			if took := time.Since(started); took > 2*time.Second {
-				t.Errorf("it took %s to end", took)
-			}
-			if got := term.cmd.ProcessState.ExitCode(); got != 130 {
-				t.Errorf("exit code %d, want 130: %s", got, term.text())
-			}
+			term.isLeft(t, leave)
 			entries, err := os.ReadDir(dir)
 			if err != nil || len(entries) > 0 {
 				t.Errorf("written: %v, %v", entries, err)
+			}
+		})
+	}
+}
+
+// TestLeavingTheChoice is the same where three places for a bundle are offered.
+func TestLeavingTheChoice(t *testing.T) {
+	for name, leave := range waysToLeave() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, err := os.MkdirTemp("", "ask")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			home, key, file := filepath.Join(dir, "home"), bundletest.Key(t, "maker"), filepath.Join(dir, "nix.bundle")
+			share := filepath.Join(home, ".local", "share")
+			if err := os.MkdirAll(share, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			bundletest.New(t, filepath.Join(dir, "made"), filepath.Join(home, "made-for-more-places"), "#!/bin/sh\n", nil).Write(file, key)
+			term := atTerminal(t, home, "--prefix", "auto", "--from", file, "--from-key", key.Public().String())
+			for _, text := range []string{"Where?", home + "/nix-prefix0123456789/store", home + "/.local/nix-prefix012/store", share + "/nix-pre/store"} {
+				term.waitFor(t, text)
+			}
+			term.isLeft(t, leave)
+			for _, place := range []string{home, filepath.Join(home, ".local"), share} {
+				entries, err := os.ReadDir(place)
+				if err != nil || len(entries) > 1 || place == share && len(entries) > 0 {
+					t.Errorf("written to %s: %v, %v", place, entries, err)
+				}
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"path"
 	"slices"
@@ -132,7 +133,7 @@ type Archive struct {
 	Recipe bool // it is part of what the others are made by
 
 	r    io.Reader
-	sum  interface{ Sum([]byte) []byte }
+	sum  hash.Hash
 	left int64
 }
 
@@ -154,21 +155,44 @@ func (r *Reader) Next() (*Archive, error) {
 	if h.Typeflag != tar.TypeReg || h.Name != narName(p.Path) || h.Size != p.NarSize {
 		return nil, bad("entry %q is not what comes there", h.Name)
 	}
-	sum := sha256.New()
-	return &Archive{Path: p, Recipe: r.recipe[p.Path], r: io.TeeReader(r.tar, sum), sum: sum, left: p.NarSize}, nil
+	return &Archive{Path: p, Recipe: r.recipe[p.Path], r: r.tar, sum: sha256.New(), left: p.NarSize}, nil
 }
 
 // Read reads the archive.
 func (a *Archive) Read(p []byte) (int, error) {
+	n, err := a.read(p)
+	a.sum.Write(p[:n])
+	if errors.Is(err, io.EOF) {
+		if err := a.Check(nar.Digest(a.sum.Sum(nil))); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
+func (a *Archive) read(p []byte) (int, error) {
 	n, err := a.r.Read(p)
 	a.left -= int64(n)
-	if err == nil || !errors.Is(err, io.EOF) {
-		return n, wrong(err)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = wrong(err)
 	}
-	if got := nar.Digest(a.sum.Sum(nil)); a.left != 0 || got != a.NarHash {
-		return n, bad("%q has other contents than are registered of it", a.Path.Path)
+	return n, err
+}
+
+// Undigested reads the archive in place of [Archive.Read], for somebody who digests it by the way, and then
+// must ask [Archive.Check].
+func (a *Archive) Undigested() io.Reader { return undigested{a} }
+
+type undigested struct{ a *Archive }
+
+func (u undigested) Read(p []byte) (int, error) { return u.a.read(p) }
+
+// Check refuses the archive, read to its end, if it has not the size and the digest that are registered.
+func (a *Archive) Check(sum [sha256.Size]byte) error {
+	if a.left != 0 || nar.Digest(sum) != a.NarHash {
+		return bad("%q has other contents than are registered of it", a.Path.Path)
 	}
-	return n, io.EOF
+	return nil
 }
 
 // wrong makes an error of decoding one about the format.

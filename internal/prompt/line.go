@@ -13,8 +13,12 @@ func (o *Options) ask(ctx context.Context, keys *keys) (string, error) {
 	if def == "" {
 		def = o.Items[0]
 	}
+	between := "/"
+	if strings.Contains(strings.Join(o.Items, ""), between) { // they are paths
+		between = " | "
+	}
 	for {
-		_, err := fmt.Fprintf(o.Out, "? %s [%s] (%s) ", o.Label, strings.Join(o.Items, "/"), def)
+		_, err := fmt.Fprintf(o.Out, "? %s [%s] (%s) ", o.Label, strings.Join(o.Items, between), def)
 		if err != nil {
 			return "", err
 		}

@@ -42,7 +42,8 @@ func FuzzRecipe(f *testing.F) {
 	f.Add(whole[:len(whole)/2])
 	f.Add(archive("bin", "x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := recipe{base: data}
+		r := newRecipe()
+		r.put(base, data)
 		text, err := r.Derivation(base)
 		if err == nil && !bytes.Contains(data, text) {
 			t.Errorf("%q is not in it", text)

@@ -18,9 +18,19 @@ import (
 // maxRecipe is how much of .drv files and sources is taken into memory.
 const maxRecipe = 256 << 20
 
-// recipe is what the paths were made by: archives by the last elements of their paths. It is a
-// [drv.Reader].
-type recipe map[string][]byte
+// recipe is what the paths were made by. It is a [drv.Reader].
+type recipe struct {
+	archives map[string][]byte // by the last elements of their paths
+	digests  map[string]string // those elements, by the digests that they begin with
+}
+
+func newRecipe() recipe { return recipe{map[string][]byte{}, map[string]string{}} }
+
+func (r recipe) put(base string, archive []byte) {
+	r.archives[base] = archive
+	digest, _, _ := strings.Cut(base, "-")
+	r.digests[digest] = base
+}
 
 // add reads an archive to its end.
 func (r recipe) add(a *nixbundle.Archive, left int64) error {
@@ -28,7 +38,7 @@ func (r recipe) add(a *nixbundle.Archive, left int64) error {
 		return &nixbundle.FormatError{Reason: "its .drv files and sources are too large"}
 	}
 	data, err := io.ReadAll(a)
-	r[a.Base()] = data
+	r.put(a.Base(), data)
 	return err
 }
 
@@ -37,7 +47,7 @@ func (r recipe) Derivation(base string) ([]byte, error) { return r.file(base, ""
 
 // NAR writes an archive.
 func (r recipe) NAR(w io.Writer, base string) error {
-	data, ok := r[base]
+	data, ok := r.archives[base]
 	if !ok {
 		return fmt.Errorf("read %q: %w", base, fs.ErrNotExist)
 	}
@@ -46,18 +56,11 @@ func (r recipe) NAR(w io.Writer, base string) error {
 }
 
 // Find looks a digest up.
-func (r recipe) Find(digest string) (string, error) {
-	for base := range r {
-		if strings.HasPrefix(base, digest+"-") {
-			return base, nil
-		}
-	}
-	return "", nil
-}
+func (r recipe) Find(digest string) (string, error) { return r.digests[digest], nil }
 
 // file returns the contents of a file in a store path.
 func (r recipe) file(base, name string) ([]byte, error) {
-	data, ok := r[base]
+	data, ok := r.archives[base]
 	if !ok {
 		return nil, fmt.Errorf("read %q: %w", base, fs.ErrNotExist)
 	}
@@ -81,7 +84,7 @@ func Verify(h nixbundle.Head, body io.Reader) (*closure.Closure, error) {
 		return nil, err
 	}
 	defer r.Close()
-	from, left := recipe{}, int64(maxRecipe)
+	from, left := newRecipe(), int64(maxRecipe)
 	for {
 		a, err := r.Next()
 		if err == io.EOF {

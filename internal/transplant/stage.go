@@ -1,6 +1,7 @@
 package transplant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func Stage(ctx context.Context, o Options) (s *Staged, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &transplant{Options: o, from: recipe{}, left: maxRecipe, staged: &Staged{
+	t := &transplant{Options: o, from: newRecipe(), left: maxRecipe, staged: &Staged{
 		Tools: map[string]string{}, Counts: map[relocate.Verdict]int{}, Reports: map[string]*relocate.Report{}, root: root,
 	}}
 	defer func() {
@@ -196,7 +197,8 @@ func (t *transplant) one(a *nixbundle.Archive) error {
 	return nil
 }
 
-// rewrite writes a path with all that is in it moved. The archive's own digest is compared at its end.
+// rewrite writes a path with all that is in it moved. The engine digests what it reads, so that the archive
+// need not do it as well.
 func (t *transplant) rewrite(a *nixbundle.Archive, name string) (*relocate.Report, error) {
 	o := relocate.Options{Map: t.m, References: []string{}, Spill: relocate.TempSpill(t.Tmp)}
 	for _, ref := range a.References {
@@ -209,7 +211,10 @@ func (t *transplant) rewrite(a *nixbundle.Archive, name string) (*relocate.Repor
 		r.CloseWithError(err)
 		unpacked <- err
 	}()
-	report, err := relocate.Relocate(w, t.counted(a), o)
+	report, err := relocate.Relocate(w, t.counted(a.Undigested()), o)
+	if err == nil || report.Source.Size == a.NarSize { // else it broke off, or was refused before its end
+		err = cmp.Or(a.Check(report.Source.Sum), err)
+	}
 	w.CloseWithError(err)
 	// An archive that breaks off is what the engine has made of its error.
 	if uerr := <-unpacked; err == nil {
