@@ -141,7 +141,14 @@ func (k *kinds) mark(m *marks, b []byte) {
 
 // markFrom marks what is from a block on.
 func (k *kinds) markFrom(m *marks, first int, b []byte) {
-	inBlocks(b, func(b []byte, at, n int) { k.markBlocks(m, first+at, n, b) })
+	n := whole(b)
+	if n > 0 {
+		k.markBlocks(m, first, n, b)
+	}
+	if n < blocks(b) {
+		last := lastOf(b[n*block:])
+		k.markBlocks(m, first+n, 1, last[:])
+	}
 }
 
 // markCode marks all of b as machine code.
@@ -149,20 +156,23 @@ func (k *kinds) markCode(m *codeMarks, b []byte) {
 	for _, words := range []*[]uint64{&m.movabs, &m.load, &m.near, &m.far} {
 		*words = resize(*words, blocks(b))
 	}
-	inBlocks(b, func(b []byte, at, n int) { k.markCodeBlocks(m, at, n, b) })
+	n := whole(b)
+	if n > 0 {
+		k.markCodeBlocks(m, 0, n, b)
+	}
+	if n < blocks(b) {
+		last := lastOf(b[n*block:])
+		k.markCodeBlocks(m, n, 1, last[:])
+	}
 }
 
-// inBlocks calls f with blocks of b, one more byte behind them, and which ones they are.
-func inBlocks(b []byte, f func(b []byte, at, n int)) {
-	whole := max(0, len(b)-1) / block
-	if whole > 0 {
-		f(b, 0, whole)
-	}
-	if whole < blocks(b) {
-		var rest [block + 1]byte
-		copy(rest[:], b[whole*block:])
-		f(rest[:], whole, 1)
-	}
+// whole is how many blocks of b have one more byte behind them.
+func whole(b []byte) int { return max(0, len(b)-1) / block }
+
+// lastOf is the last block of all, with zeros behind it.
+func lastOf(b []byte) (last [block + 1]byte) {
+	copy(last[:], b)
+	return last
 }
 
 // markPlainly marks n blocks byte by byte: for machines that cannot do more at once, and for tests.

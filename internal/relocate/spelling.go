@@ -160,15 +160,18 @@ func lineEnd(b []byte) int {
 
 // decode looks at digits, from any of four phases on.
 func (c *content) decode(digits []byte, at int) {
-	for phase, ok := range likely(digits) {
+	phases := likely(digits)
+	if phases == [4]bool{} {
+		return
+	}
+	for i, d := range digits {
+		digits[i] = base64Value[d]
+	}
+	for phase, ok := range phases {
 		if !ok {
 			continue
 		}
-		d := make([]byte, 0, len(digits))
-		for _, c := range digits[phase:] {
-			d = append(d, base64Value[c])
-		}
-		text := make([]byte, 0, len(d)*3/4+3)
+		d, text := digits[phase:], c.decoded[:0]
 		for ; len(d) >= 4; d = d[4:] {
 			v := uint(d[0])<<18 | uint(d[1])<<12 | uint(d[2])<<6 | uint(d[3])
 			text = append(text, byte(v>>16), byte(v>>8), byte(v))
@@ -179,6 +182,7 @@ func (c *content) decode(digits []byte, at int) {
 		case 2:
 			text = append(text, d[0]<<2|d[1]>>4)
 		}
+		c.decoded = text
 		found := false
 		c.m.each(text, func(h hit) {
 			found = found || h.kind != hitWord && h.kind != hitForeign
