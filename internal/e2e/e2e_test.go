@@ -46,6 +46,11 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("repair", func(t *testing.T) { testRepair(t, first) })
 			t.Run("generations", func(t *testing.T) { testGenerations(t, first) })
 			t.Run("packages", func(t *testing.T) { testPackages(t, first) })
+			// A bundle has the signatures that Nix knows of, and a push over ssh gives it some.
+			t.Run("bundles", func(t *testing.T) { testBundles(t, first) })
+			t.Run("builders", func(t *testing.T) { testBuilders(t, first) })
+			t.Run("destdir", func(t *testing.T) { testDestdir(t, first) })
+			t.Run("relocating", func(t *testing.T) { testRelocating(t, first) })
 		})
 		t.Run("home", func(t *testing.T) {
 			t.Parallel()
@@ -71,12 +76,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("isolation", func(t *testing.T) { testIsolation(t, first, home) })
 	t.Run("stores", func(t *testing.T) { testStores(t, first, home) })
 	t.Run("exports", func(t *testing.T) { testExports(t, first, home) })
-	// A bundle has the signatures that Nix knows of, and a push over ssh gives it some.
-	t.Run("bundles", func(t *testing.T) { testBundles(t, first) })
-	t.Run("builders", func(t *testing.T) { testBuilders(t, first) })
 	t.Run("cache", func(t *testing.T) { testCache(t, first, home) })
-	t.Run("destdir", func(t *testing.T) { testDestdir(t, first) })
-	t.Run("relocating", func(t *testing.T) { testRelocating(t, first) })
 	t.Run("shared", func(t *testing.T) { testShared(t, first) })
 	t.Run("end", func(t *testing.T) { testUninstall(t, first, before) })
 	needs(t, home)
