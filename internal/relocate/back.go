@@ -20,11 +20,13 @@ const (
 	around = 4 * near
 	// context is more than a path has bytes, in addition.
 	context = 2 * around
+	// backSize is the buffer of the way back, which is given little at a time.
+	backSize = 32 << 10
 )
 
 func newWayBack(m *Map, seed drift) *wayBack {
 	inverse := m.Inverse()
-	b := &wayBack{c: &content{m: inverse, out: io.Discard, tally: newTally(m), note: func(Finding) {}, drift: seed}}
+	b := &wayBack{c: &content{m: inverse, out: io.Discard, size: backSize, tally: newTally(m), note: func(Finding) {}, drift: seed}}
 	b.seam = seam{behind: context, ahead: context, look: b.look}
 	return b
 }

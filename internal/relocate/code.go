@@ -245,8 +245,9 @@ func (k *code) constants(c *content, from, to int) {
 	for at := from; at < to; {
 		origin, next := k.machine.around(c.base + int64(at))
 		end := int(min(int64(to), next-c.base))
-		c.places.threes(int((origin-c.base)&15), at, min(end, len(c.buf)-15), func(i int) {
-			if w := load64(c.buf[i:]); isTail(w) || k.t.begins.has(w) && k.t.grams.has(w&0xffffffff) {
+		first, last := int((origin-c.base)&15), min(end, len(c.buf)-15)
+		c.places.constants(c.buf, first, at, last, k.t.begins, func(i int) {
+			if w := load64(c.buf[i:]); isTail(w) || k.t.grams.has(w&0xffffffff) {
 				k.constant(c, i)
 			}
 		})

@@ -42,6 +42,7 @@ type content struct {
 	wide    int64  // the same for letters with zeros in between
 	encoded int64  // up to here base64 was looked at
 	letters []byte
+	decoded []byte
 	changed bool
 	hits    int // what was found and has to be replaced
 }
@@ -93,7 +94,7 @@ func (c *content) Close() error {
 func (c *content) reset(file string) {
 	*c = content{
 		m: c.m, out: c.out, file: file, keep: c.keep, note: c.note, tally: c.tally, texts: c.texts, size: c.size,
-		buf: c.buf[:0], letters: c.letters, places: c.places, dirty: c.dirty, drift: drift{seed: c.drift.seed},
+		buf: c.buf[:0], letters: c.letters, decoded: c.decoded, places: c.places, dirty: c.dirty, drift: drift{seed: c.drift.seed},
 	}
 }
 

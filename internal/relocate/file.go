@@ -20,7 +20,7 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 	var back *wayBack
 	if s.code {
 		c.code = newCode(&e.o.Map.chunks)
-		c.code.archive = s.archive
+		c.code.archive, c.code.loads = s.archive, e.loads[:0]
 		if !e.o.TargetMayOccur {
 			if e.back == nil {
 				e.back = newWayBack(e.o.Map, drift{seed: c.drift.seed})
@@ -66,6 +66,9 @@ func (e *engine) copy(w io.Writer, file string, length int64) error {
 	}
 	if err := c.Close(); err != nil {
 		return err
+	}
+	if c.code != nil {
+		e.loads = c.code.loads
 	}
 	if back != nil {
 		if err := back.judge(e, c); err != nil {

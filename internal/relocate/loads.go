@@ -135,21 +135,27 @@ func scalar(b []byte, i int) bool {
 // moves says whether an opcode is MOVUPS, MOVAPS, MOVDQA, MOVDQU, or one of their kin, into a register.
 func moves(op byte) bool { return op == 0x10 || op == 0x28 || op == 0x6f }
 
+// vectorUse says what opcodes of the map 0F do with a vector register: store it, or put something else into it.
+var vectorUse = [256]uint8{
+	0x11: stores, 0x29: stores, 0x7f: stores,
+	0x10: fills, 0x28: fills, 0x6f: fills, 0x57: fills, 0xef: fills, // XORPS and PXOR are the last two
+}
+
+const stores, fills = 1, 2
+
 // stored calls f with every place where a register is stored, before something else is put into it.
 func (k *code) stored(c *content, at int, reg uint8, f func(place)) {
 	b := c.buf
 	for i := at; i < at+storeReach && i+8 <= len(b); i++ {
-		op := b[i]
-		store := op == 0x11 || op == 0x29 || op == 0x7f
-		clear := op == 0x57 || op == 0xef // XORPS, PXOR
-		if !store && !clear && !moves(op) {
+		op := vectorUse[b[i]]
+		if op == 0 {
 			continue
 		}
 		high, base, ok := opcode(b, i)
 		if !ok || b[i+1]>>3&7|high != reg {
 			continue
 		}
-		if !store {
+		if op != stores {
 			return
 		}
 		f(k.operandAt(c, i+1, base))

@@ -11,34 +11,61 @@ import (
 // block is how many bytes one word stands for.
 const block = 64
 
-// marks are what the bytes of a block are. The first byte is the lowest bit.
+// marks are what the bytes of some blocks are: a word for each block, whose lowest bit is its first byte. Behind them
+// are words of nothing, since words are looked at together with the next one, and several at once.
 type marks struct {
-	digit uint64 // of Nix's base 32
-	graph uint64 // 0x21 to 0x7f: no store path has any other
-	zero  uint64
-	pair  uint64 // the first of two bytes of [kinds]
+	n     int      // blocks
+	digit []uint64 // of Nix's base 32
+	graph []uint64 // 0x21 to 0x7f: no store path has any other
+	zero  []uint64
+	edge  []uint64 // '/' and '-': what is beside a hash part
+	pair  []uint64 // the first of two bytes of [kinds]
 }
 
 // codeMarks are the same for machine code of x86-64.
 type codeMarks struct {
-	op     uint64 // 0x80 and more, or '=': what stands in front of operands of up to four bytes
-	movabs uint64 // the first of two bytes that are REX.W B8+r
-	load   uint64 // the first of two that may be a vector instruction's opcode with an operand elsewhere in the file
+	movabs []uint64 // the first of two bytes that are REX.W B8+r
+	load   []uint64 // the first of two that may be a vector instruction's opcode with an operand elsewhere in the file
+	near   []uint64 // opcodes of instructions that have an operand of up to four bytes right behind them
+	far    []uint64 // and of those that have other bytes in between
 }
 
-// kinds are the tables by which bytes are told apart: by their lower and upper four bits, in the form in which
-// they are compared with 32 bytes at once.
+// kinds are the tables by which bytes are told apart, in the form in which they are compared with 32 bytes at once.
+// A byte is of a kind if the kind's bit is set for its lower four bits, and for its upper ones.
 type kinds struct {
-	low, high, nibble, space vector
-	first, second            [maxPairs]vector
-	equals, mask, rex, b8    vector
-	opLow, opHigh            vector // opcodes
-	modrm, elsewhere         vector
+	low, high         vector // digits, edges, and the first of pairs
+	low2, high2       vector // the second of pairs
+	codeLow, codeHigh vector
+
+	nibble, space                 vector
+	digitBits, edgeBits           vector
+	farBits, nearBits             vector
+	rexBits, opBits               vector
+	mask, b8, modrmBits, anywhere vector // of the second byte of code
 }
 
-// vectorOps are the opcodes of instructions of the map 0F that read sixteen bytes or a part of them: moves, and those
-// that compare. All are below 0x80.
-var vectorOps = []byte{0x10, 0x28, 0x6f, 0x74, 0x75, 0x76}
+// The bits of kinds. Digits have three values of the upper four bits, and so three bits. Pairs have one each, opcodes
+// one for each value of the upper four bits.
+const (
+	digitBit = 0
+	edgeBit  = 3
+	pairBit  = 4
+
+	farBit    = 0
+	equalsBit = 1
+	b8Bit     = 2
+	rexBit    = 3
+	opBit     = 4
+)
+
+var (
+	// vectorOps are the opcodes of instructions of the map 0F that read sixteen bytes or a part of them: moves, and
+	// those that compare.
+	vectorOps = []byte{0x10, 0x28, 0x6f, 0x74, 0x75, 0x76}
+	// farOps are opcodes that have ModRM behind them, and then perhaps more, before an operand: the first two. The
+	// others have the same bit.
+	farOps = []byte{0xc7, 0x81, 0xc1, 0x87}
+)
 
 type vector [32]byte
 
@@ -52,114 +79,150 @@ func every(c byte) (v vector) {
 	return v
 }
 
-// newKinds makes the tables for some pairs of bytes.
+// kind adds a byte to those that have a bit.
+func kind(low, high *vector, c byte, bit int) {
+	for _, i := range []int{0, 16} {
+		low[i+int(c&15)] |= 1 << bit
+		high[i+int(c>>4)] |= 1 << bit
+	}
+}
+
+// newKinds makes the tables for some pairs of bytes, all below 0x80.
 func newKinds(pairs [][2]byte) *kinds {
 	k := &kinds{
 		nibble: every(0x0f), space: every(0x20),
-		equals: every('='), mask: every(0xf8), rex: every(0x48), b8: every(0xb8),
-		modrm: every(0xc7), elsewhere: every(0x05),
+		digitBits: every(7 << digitBit), edgeBits: every(1 << edgeBit),
+		farBits: every(1 << farBit), nearBits: every(1<<equalsBit | 1<<b8Bit), rexBits: every(1 << rexBit), opBits: every(15 << opBit),
+		mask: every(0xf8), b8: every(0xb8), modrmBits: every(0xc7), anywhere: every(0x05),
 	}
-	// Each value of the upper four bits is a bit here, too.
-	for _, op := range vectorOps {
-		for i := range k.opLow {
-			if i%16 == int(op&15) {
-				k.opLow[i] |= 1 << (op >> 4)
-			}
-			if i%16 == int(op>>4) {
-				k.opHigh[i] |= 1 << (op >> 4)
-			}
+	for c := range 256 {
+		if isBase32[c] {
+			kind(&k.low, &k.high, byte(c), digitBit+map[int]int{3: 0, 6: 1, 7: 2}[c>>4])
 		}
 	}
-	// Digits have three values of the upper four bits. Each is a bit, set for those lower ones that go with it.
-	for bit, high := range []int{3, 6, 7} {
-		for i := range k.high {
-			if i%16 == high {
-				k.high[i] |= 1 << bit
-			}
-			if isBase32[high<<4|i%16] {
-				k.low[i] |= 1 << bit
-			}
-		}
-	}
+	kind(&k.low, &k.high, '/', edgeBit)
+	kind(&k.low, &k.high, '-', edgeBit)
 	for i := range maxPairs {
 		p := pairs[min(i, len(pairs)-1)]
-		k.first[i], k.second[i] = every(p[0]), every(p[1])
+		kind(&k.low, &k.high, p[0], pairBit+i)
+		kind(&k.low2, &k.high2, p[1], pairBit+i)
+	}
+	for _, op := range farOps {
+		kind(&k.codeLow, &k.codeHigh, op, farBit)
+	}
+	kind(&k.codeLow, &k.codeHigh, '=', equalsBit)
+	for i := range byte(8) {
+		kind(&k.codeLow, &k.codeHigh, 0xb8+i, b8Bit)
+		kind(&k.codeLow, &k.codeHigh, 0x48+i, rexBit)
+	}
+	for _, op := range vectorOps {
+		kind(&k.codeLow, &k.codeHigh, op, opBit+map[byte]int{1: 0, 2: 1, 6: 2, 7: 3}[op>>4])
 	}
 	return k
 }
 
-// mark appends the marks of b, one for each block, the last of which may be short.
-func (k *kinds) mark(dst []marks, b []byte) []marks {
-	start, whole, n := len(dst), max(0, len(b)-1)/block, (len(b)+block-1)/block
-	dst = slices.Grow(dst, n)[:start+n]
-	if whole > 0 {
-		k.markBlocks(dst[start:start+whole], b)
-	}
-	if whole < n {
-		var rest [block + 1]byte
-		copy(rest[:], b[whole*block:])
-		k.markBlocks(dst[start+whole:], rest[:])
-	}
-	return dst
+// resize makes room for the words of n blocks.
+func resize(words []uint64, n int) []uint64 {
+	words = slices.Grow(words[:0], n+together)[:n+together]
+	clear(words[n:])
+	return words
 }
 
-// markCode does so for machine code.
-func (k *kinds) markCode(dst []codeMarks, b []byte) []codeMarks {
-	start, whole, n := len(dst), max(0, len(b)-1)/block, (len(b)+block-1)/block
-	dst = slices.Grow(dst, n)[:start+n]
-	if whole > 0 {
-		k.markCodeBlocks(dst[start:start+whole], b)
+func blocks(b []byte) int { return (len(b) + block - 1) / block }
+
+// mark marks all of b, the last block of which may be short.
+func (k *kinds) mark(m *marks, b []byte) {
+	m.n = blocks(b)
+	for _, words := range []*[]uint64{&m.digit, &m.graph, &m.zero, &m.edge, &m.pair} {
+		*words = resize(*words, m.n)
 	}
-	if whole < n {
-		var rest [block + 1]byte
-		copy(rest[:], b[whole*block:])
-		k.markCodeBlocks(dst[start+whole:], rest[:])
-	}
-	return dst
+	k.markFrom(m, 0, b)
 }
 
-// markPlainly is what [kinds.mark] has to give, byte by byte: for machines that cannot do more at once, and for tests.
+// markFrom marks what is from a block on.
+func (k *kinds) markFrom(m *marks, first int, b []byte) {
+	n := whole(b)
+	if n > 0 {
+		k.markBlocks(m, first, n, b)
+	}
+	if n < blocks(b) {
+		last := lastOf(b[n*block:])
+		k.markBlocks(m, first+n, 1, last[:])
+	}
+}
+
+// markCode marks all of b as machine code.
+func (k *kinds) markCode(m *codeMarks, b []byte) {
+	for _, words := range []*[]uint64{&m.movabs, &m.load, &m.near, &m.far} {
+		*words = resize(*words, blocks(b))
+	}
+	n := whole(b)
+	if n > 0 {
+		k.markCodeBlocks(m, 0, n, b)
+	}
+	if n < blocks(b) {
+		last := lastOf(b[n*block:])
+		k.markCodeBlocks(m, n, 1, last[:])
+	}
+}
+
+// whole is how many blocks of b have one more byte behind them.
+func whole(b []byte) int { return max(0, len(b)-1) / block }
+
+// lastOf is the last block of all, with zeros behind it.
+func lastOf(b []byte) (last [block + 1]byte) {
+	copy(last[:], b)
+	return last
+}
+
+// markPlainly marks n blocks byte by byte: for machines that cannot do more at once, and for tests.
 // One more byte than the blocks have is looked at.
-func (k *kinds) markPlainly(dst []marks, b []byte) {
-	for i := range dst {
-		m := marks{}
+func (k *kinds) markPlainly(m *marks, first, n int, b []byte) {
+	for i := range n {
+		var digit, graph, zero, edge, pair uint64
 		for j := range block {
 			c, next, bit := b[i*block+j], b[i*block+j+1], uint64(1)<<j
 			if isBase32[c] {
-				m.digit |= bit
+				digit |= bit
 			}
 			if c > 0x20 && c < 0x80 {
-				m.graph |= bit
+				graph |= bit
 			}
 			if c == 0 {
-				m.zero |= bit
+				zero |= bit
 			}
-			for p := range maxPairs {
-				if c == k.first[p][0] && next == k.second[p][0] {
-					m.pair |= bit
-				}
+			if c == '/' || c == '-' {
+				edge |= bit
+			}
+			if k.low[c&15]&k.high[c>>4]&k.low2[next&15]&k.high2[next>>4] != 0 {
+				pair |= bit
 			}
 		}
-		dst[i] = m
+		at := first + i
+		m.digit[at], m.graph[at], m.zero[at], m.edge[at], m.pair[at] = digit, graph, zero, edge, pair
 	}
 }
 
-// markCodePlainly is the same for [kinds.markCode].
-func (k *kinds) markCodePlainly(dst []codeMarks, b []byte) {
-	for i := range dst {
-		m := codeMarks{}
+// markCodePlainly does so for machine code.
+func markCodePlainly(m *codeMarks, first, n int, b []byte) {
+	for i := range n {
+		var movabs, load, near, far uint64
 		for j := range block {
 			c, next, bit := b[i*block+j], b[i*block+j+1], uint64(1)<<j
-			if c >= 0x80 || c == '=' {
-				m.op |= bit
-			}
 			if c&0xf8 == 0x48 && next&0xf8 == 0xb8 {
-				m.movabs |= bit
+				movabs |= bit
 			}
 			if bytes.IndexByte(vectorOps, c) >= 0 && next&0xc7 == 0x05 {
-				m.load |= bit
+				load |= bit
+			}
+			if c == '=' || c&0xf8 == 0xb8 {
+				near |= bit
+			}
+			if bytes.IndexByte(farOps, c) >= 0 {
+				far |= bit
 			}
 		}
-		dst[i] = m
+		at := first + i
+		m.movabs[at], m.load[at], m.near[at], m.far[at] = movabs, load, near, far
 	}
 }

@@ -2,37 +2,44 @@ package relocate
 
 import "golang.org/x/sys/cpu"
 
-// markBlocks needs one more byte than the blocks have.
-func (k *kinds) markBlocks(dst []marks, b []byte) {
-	_ = b[len(dst)*block]
+// markBlocks marks n blocks, from one of the marks on. It needs one more byte than the blocks have.
+func (k *kinds) markBlocks(m *marks, first, n int, b []byte) {
+	_ = b[n*block]
 	switch {
 	case cpu.X86.HasAVX512BW:
-		markAVX512(&dst[0], &b[0], len(dst), k)
+		markAVX512(m, first, &b[0], n, k)
 	case cpu.X86.HasAVX2:
-		markAVX2(&dst[0], &b[0], len(dst), k)
+		markAVX2(m, first, &b[0], n, k)
 	default:
-		k.markPlainly(dst, b)
+		k.markPlainly(m, first, n, b)
 	}
 }
 
-func (k *kinds) markCodeBlocks(dst []codeMarks, b []byte) {
-	_ = b[len(dst)*block]
-	if cpu.X86.HasAVX2 {
-		markCodeAVX2(&dst[0], &b[0], len(dst), k)
-		return
+// markCodeBlocks does so for machine code.
+func (k *kinds) markCodeBlocks(m *codeMarks, first, n int, b []byte) {
+	_ = b[n*block]
+	switch {
+	case cpu.X86.HasAVX512BW:
+		markCodeAVX512(m, first, &b[0], n, k)
+	case cpu.X86.HasAVX2:
+		markCodeAVX2(m, first, &b[0], n, k)
+	default:
+		markCodePlainly(m, first, n, b)
 	}
-	k.markCodePlainly(dst, b)
 }
 
 // markAVX512 marks n blocks, n being at least one.
 //
 //go:noescape
-func markAVX512(dst *marks, src *byte, n int, k *kinds)
+func markAVX512(m *marks, first int, src *byte, n int, k *kinds)
 
 // markAVX2 does the same.
 //
 //go:noescape
-func markAVX2(dst *marks, src *byte, n int, k *kinds)
+func markAVX2(m *marks, first int, src *byte, n int, k *kinds)
 
 //go:noescape
-func markCodeAVX2(dst *codeMarks, src *byte, n int, k *kinds)
+func markCodeAVX512(m *codeMarks, first int, src *byte, n int, k *kinds)
+
+//go:noescape
+func markCodeAVX2(m *codeMarks, first int, src *byte, n int, k *kinds)

@@ -1,23 +1,119 @@
+#include "go_asm.h"
 #include "textflag.h"
 
-// Where the vectors are in kinds.
-#define LOW     0
-#define HIGH   32
-#define NIBBLE 64
-#define SPACE  96
-#define FIRST  128
-#define SECOND 256
-#define EQUALS 384
-#define MASK   416
-#define REX    448
-#define B8     480
-#define OPLOW  512
-#define OPHIGH 544
-#define MODRM  576
-#define ELSEWHERE 608
+// The bytes of a block are in the first register and those one further in the second one. Of tables, low and high are
+// looked up by the four bits of each byte; VPSHUFB gives nothing for an index of 0x80 and more.
 
-// HALF marks 32 bytes: digit, graph, zero, pair into four registers.
-#define HALF(at, digit, graph, zero, pair) \
+// The arguments of all that mark, and where the words of each kind go to.
+#define WORDS \
+	MOVQ m+0(FP), AX           \
+	MOVQ first+8(FP), BX       \
+	MOVQ src+16(FP), SI        \
+	MOVQ n+24(FP), CX          \
+	MOVQ k+32(FP), DX
+
+#define MARKS \
+	MOVQ marks_digit(AX), R8   \
+	MOVQ marks_graph(AX), R9   \
+	MOVQ marks_zero(AX), R10   \
+	MOVQ marks_edge(AX), R11   \
+	MOVQ marks_pair(AX), R12
+
+#define CODEMARKS \
+	MOVQ codeMarks_movabs(AX), R8 \
+	MOVQ codeMarks_load(AX), R9   \
+	MOVQ codeMarks_near(AX), R10  \
+	MOVQ codeMarks_far(AX), R11
+
+// func markAVX512(m *marks, first int, src *byte, n int, k *kinds)
+TEXT ·markAVX512(SB), NOSPLIT, $0-40
+	WORDS
+	MARKS
+	VBROADCASTI64X4 kinds_nibble(DX), Z16
+	VBROADCASTI64X4 kinds_low(DX), Z17
+	VBROADCASTI64X4 kinds_high(DX), Z18
+	VBROADCASTI64X4 kinds_low2(DX), Z19
+	VBROADCASTI64X4 kinds_high2(DX), Z20
+	VBROADCASTI64X4 kinds_space(DX), Z21
+	VBROADCASTI64X4 kinds_digitBits(DX), Z22
+	VBROADCASTI64X4 kinds_edgeBits(DX), Z23
+
+blocks:
+	VMOVDQU64 0(SI), Z0
+	VMOVDQU64 1(SI), Z1
+	VPSRLW    $4, Z0, Z2
+	VPANDQ    Z16, Z2, Z2
+	VPSHUFB   Z2, Z18, Z2
+	VPSHUFB   Z0, Z17, Z3
+	VPANDQ    Z2, Z3, Z3
+	VPSRLW    $4, Z1, Z4
+	VPANDQ    Z16, Z4, Z4
+	VPSHUFB   Z4, Z20, Z4
+	VPSHUFB   Z1, Z19, Z5
+	VPANDQ    Z4, Z5, Z5
+	VPTESTMB  Z22, Z3, K1
+	VPCMPGTB  Z21, Z0, K2
+	VPTESTNMB Z0, Z0, K3
+	VPTESTMB  Z23, Z3, K4
+	VPTESTMB  Z5, Z3, K5
+	KMOVQ     K1, (R8)(BX*8)
+	KMOVQ     K2, (R9)(BX*8)
+	KMOVQ     K3, (R10)(BX*8)
+	KMOVQ     K4, (R11)(BX*8)
+	KMOVQ     K5, (R12)(BX*8)
+	ADDQ      $64, SI
+	INCQ      BX
+	DECQ      CX
+	JNZ       blocks
+	VZEROUPPER
+	RET
+
+// func markCodeAVX512(m *codeMarks, first int, src *byte, n int, k *kinds)
+TEXT ·markCodeAVX512(SB), NOSPLIT, $0-40
+	WORDS
+	CODEMARKS
+	VBROADCASTI64X4 kinds_nibble(DX), Z16
+	VBROADCASTI64X4 kinds_codeLow(DX), Z17
+	VBROADCASTI64X4 kinds_codeHigh(DX), Z18
+	VBROADCASTI64X4 kinds_farBits(DX), Z20
+	VBROADCASTI64X4 kinds_nearBits(DX), Z21
+	VBROADCASTI64X4 kinds_rexBits(DX), Z22
+	VBROADCASTI64X4 kinds_opBits(DX), Z23
+	VBROADCASTI64X4 kinds_mask(DX), Z24
+	VBROADCASTI64X4 kinds_b8(DX), Z25
+	VBROADCASTI64X4 kinds_modrmBits(DX), Z26
+	VBROADCASTI64X4 kinds_anywhere(DX), Z27
+
+blocks:
+	VMOVDQU64 0(SI), Z0
+	VMOVDQU64 1(SI), Z1
+	VPSRLW    $4, Z0, Z2
+	VPANDQ    Z16, Z2, Z2
+	VPANDQ    Z16, Z0, Z3
+	VPSHUFB   Z2, Z18, Z2
+	VPSHUFB   Z3, Z17, Z3
+	VPANDQ    Z2, Z3, Z3
+	VPANDQ    Z24, Z1, Z4
+	VPANDQ    Z26, Z1, Z5
+	VPTESTMB  Z22, Z3, K1
+	VPCMPEQB  Z25, Z4, K1, K1
+	VPTESTMB  Z23, Z3, K2
+	VPCMPEQB  Z27, Z5, K2, K2
+	VPTESTMB  Z21, Z3, K3
+	VPTESTMB  Z20, Z3, K4
+	KMOVQ     K1, (R8)(BX*8)
+	KMOVQ     K2, (R9)(BX*8)
+	KMOVQ     K3, (R10)(BX*8)
+	KMOVQ     K4, (R11)(BX*8)
+	ADDQ      $64, SI
+	INCQ      BX
+	DECQ      CX
+	JNZ       blocks
+	VZEROUPPER
+	RET
+
+// HALF marks the 32 bytes at a place of a block, which have that half of its words.
+#define HALF(at, half) \
 	VMOVDQU   at(SI), Y0       \
 	VMOVDQU   (at+1)(SI), Y1   \
 	VPSRLW    $4, Y0, Y2       \
@@ -25,174 +121,112 @@
 	VPSHUFB   Y2, Y12, Y2      \
 	VPSHUFB   Y0, Y13, Y3      \
 	VPAND     Y2, Y3, Y3       \
-	VPCMPEQB  Y15, Y3, Y3      \
-	VPMOVMSKB Y3, digit        \
-	VPCMPGTB  Y11, Y0, Y2      \
-	VPMOVMSKB Y2, graph        \
-	VPCMPEQB  Y15, Y0, Y3      \
-	VPMOVMSKB Y3, zero         \
-	VPCMPEQB  Y7, Y0, Y2       \
-	VPCMPEQB  (SECOND+0)(DX), Y1, Y3  \
-	VPAND     Y2, Y3, Y4       \
-	VPCMPEQB  Y8, Y0, Y2       \
-	VPCMPEQB  (SECOND+32)(DX), Y1, Y3 \
-	VPAND     Y2, Y3, Y5       \
-	VPOR      Y5, Y4, Y4       \
-	VPCMPEQB  Y9, Y0, Y2       \
-	VPCMPEQB  (SECOND+64)(DX), Y1, Y3 \
-	VPAND     Y2, Y3, Y5       \
-	VPCMPEQB  Y10, Y0, Y2      \
-	VPCMPEQB  (SECOND+96)(DX), Y1, Y3 \
-	VPAND     Y2, Y3, Y6       \
-	VPOR      Y6, Y5, Y5       \
-	VPOR      Y5, Y4, Y4       \
-	VPMOVMSKB Y4, pair
+	VPSRLW    $4, Y1, Y4       \
+	VPAND     Y14, Y4, Y4      \
+	VPSHUFB   Y4, Y10, Y4      \
+	VPSHUFB   Y1, Y11, Y5      \
+	VPAND     Y4, Y5, Y5       \
+	VPAND     Y8, Y3, Y4       \
+	VPCMPEQB  Y15, Y4, Y4      \
+	VPMOVMSKB Y4, DX           \
+	NOTL      DX               \
+	MOVL      DX, half(R8)(BX*8)  \
+	VPCMPGTB  Y9, Y0, Y4       \
+	VPMOVMSKB Y4, DX           \
+	MOVL      DX, half(R9)(BX*8)  \
+	VPCMPEQB  Y15, Y0, Y4      \
+	VPMOVMSKB Y4, DX           \
+	MOVL      DX, half(R10)(BX*8) \
+	VPAND     Y7, Y3, Y4       \
+	VPCMPEQB  Y7, Y4, Y4       \
+	VPMOVMSKB Y4, DX           \
+	MOVL      DX, half(R11)(BX*8) \
+	VPAND     Y3, Y5, Y5       \
+	VPCMPEQB  Y15, Y5, Y5      \
+	VPMOVMSKB Y5, DX           \
+	NOTL      DX               \
+	MOVL      DX, half(R12)(BX*8)
 
-// func markAVX2(dst *marks, src *byte, n int, k *kinds)
-TEXT ·markAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), DI
-	MOVQ    src+8(FP), SI
-	MOVQ    n+16(FP), CX
-	MOVQ    k+24(FP), DX
+// func markAVX2(m *marks, first int, src *byte, n int, k *kinds)
+TEXT ·markAVX2(SB), NOSPLIT, $0-40
+	WORDS
+	MARKS
 	VPXOR   Y15, Y15, Y15
-	VMOVDQU NIBBLE(DX), Y14
-	VMOVDQU LOW(DX), Y13
-	VMOVDQU HIGH(DX), Y12
-	VMOVDQU SPACE(DX), Y11
-	VMOVDQU (FIRST+0)(DX), Y7
-	VMOVDQU (FIRST+32)(DX), Y8
-	VMOVDQU (FIRST+64)(DX), Y9
-	VMOVDQU (FIRST+96)(DX), Y10
+	VMOVDQU kinds_nibble(DX), Y14
+	VMOVDQU kinds_low(DX), Y13
+	VMOVDQU kinds_high(DX), Y12
+	VMOVDQU kinds_low2(DX), Y11
+	VMOVDQU kinds_high2(DX), Y10
+	VMOVDQU kinds_space(DX), Y9
+	VMOVDQU kinds_digitBits(DX), Y8
+	VMOVDQU kinds_edgeBits(DX), Y7
 
 blocks:
-	HALF(0, AX, BX, R8, R9)
-	HALF(32, R10, R11, R12, R13)
-	SHLQ $32, R10
-	ORQ  R10, AX
-	NOTQ AX
-	MOVQ AX, 0(DI)
-	SHLQ $32, R11
-	ORQ  R11, BX
-	MOVQ BX, 8(DI)
-	SHLQ $32, R12
-	ORQ  R12, R8
-	MOVQ R8, 16(DI)
-	SHLQ $32, R13
-	ORQ  R13, R9
-	MOVQ R9, 24(DI)
+	HALF(0, 0)
+	HALF(32, 4)
 	ADDQ $64, SI
-	ADDQ $32, DI
+	INCQ BX
 	DECQ CX
 	JNZ  blocks
 	VZEROUPPER
 	RET
 
-// func markAVX512(dst *marks, src *byte, n int, k *kinds)
-TEXT ·markAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), DI
-	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
-	MOVQ k+24(FP), DX
-	VBROADCASTI64X4 NIBBLE(DX), Z14
-	VBROADCASTI64X4 LOW(DX), Z13
-	VBROADCASTI64X4 HIGH(DX), Z12
-	VBROADCASTI64X4 SPACE(DX), Z11
-	VBROADCASTI64X4 (FIRST+0)(DX), Z16
-	VBROADCASTI64X4 (FIRST+32)(DX), Z17
-	VBROADCASTI64X4 (FIRST+64)(DX), Z18
-	VBROADCASTI64X4 (FIRST+96)(DX), Z19
-	VBROADCASTI64X4 (SECOND+0)(DX), Z20
-	VBROADCASTI64X4 (SECOND+32)(DX), Z21
-	VBROADCASTI64X4 (SECOND+64)(DX), Z22
-	VBROADCASTI64X4 (SECOND+96)(DX), Z23
-
-blocks:
-	VMOVDQU64 0(SI), Z0
-	VMOVDQU64 1(SI), Z1
-	VPSRLW    $4, Z0, Z2
-	VPANDQ    Z14, Z2, Z2
-	VPSHUFB   Z2, Z12, Z2
-	VPSHUFB   Z0, Z13, Z3
-	VPTESTMB  Z2, Z3, K1
-	KMOVQ     K1, 0(DI)
-	VPCMPGTB  Z11, Z0, K1
-	KMOVQ     K1, 8(DI)
-	VPTESTNMB Z0, Z0, K1
-	KMOVQ     K1, 16(DI)
-	VPCMPEQB  Z16, Z0, K1
-	VPCMPEQB  Z20, Z1, K1, K1
-	VPCMPEQB  Z17, Z0, K2
-	VPCMPEQB  Z21, Z1, K2, K2
-	VPCMPEQB  Z18, Z0, K3
-	VPCMPEQB  Z22, Z1, K3, K3
-	VPCMPEQB  Z19, Z0, K4
-	VPCMPEQB  Z23, Z1, K4, K4
-	KORQ      K1, K2, K1
-	KORQ      K3, K4, K3
-	KORQ      K1, K3, K1
-	KMOVQ     K1, 24(DI)
-	ADDQ      $64, SI
-	ADDQ      $32, DI
-	DECQ      CX
-	JNZ       blocks
-	VZEROUPPER
-	RET
-
-// HALFCODE marks 32 bytes: op, movabs, load.
-#define HALFCODE(at, op, movabs, load) \
+// HALFCODE does so for machine code.
+#define HALFCODE(at, half) \
 	VMOVDQU   at(SI), Y0       \
 	VMOVDQU   (at+1)(SI), Y1   \
-	VPCMPEQB  Y11, Y0, Y2      \
-	VPOR      Y0, Y2, Y2       \
-	VPMOVMSKB Y2, op           \
-	VPAND     Y12, Y0, Y2      \
-	VPCMPEQB  Y13, Y2, Y2      \
-	VPAND     Y12, Y1, Y3      \
-	VPCMPEQB  Y14, Y3, Y3      \
-	VPAND     Y2, Y3, Y3       \
-	VPMOVMSKB Y3, movabs       \
 	VPSRLW    $4, Y0, Y2       \
-	VPAND     Y10, Y2, Y2      \
-	VPSHUFB   Y2, Y9, Y2       \
-	VPSHUFB   Y0, Y8, Y3       \
-	VPAND     Y2, Y3, Y2       \
-	VPCMPEQB  Y15, Y2, Y2      \
-	VPAND     Y7, Y1, Y3       \
-	VPCMPEQB  Y6, Y3, Y3       \
-	VPANDN    Y3, Y2, Y3       \
-	VPMOVMSKB Y3, load
+	VPAND     Y14, Y2, Y2      \
+	VPAND     Y14, Y0, Y3      \
+	VPSHUFB   Y2, Y12, Y2      \
+	VPSHUFB   Y3, Y13, Y3      \
+	VPAND     Y2, Y3, Y3       \
+	VPAND     Y9, Y3, Y4       \
+	VPCMPEQB  Y9, Y4, Y4       \
+	VPAND     kinds_mask(AX), Y1, Y5 \
+	VPCMPEQB  kinds_b8(AX), Y5, Y5   \
+	VPAND     Y4, Y5, Y5       \
+	VPMOVMSKB Y5, DX           \
+	MOVL      DX, half(R8)(BX*8)  \
+	VPAND     Y8, Y3, Y4       \
+	VPCMPEQB  Y15, Y4, Y4      \
+	VPAND     Y7, Y1, Y5       \
+	VPCMPEQB  Y6, Y5, Y5       \
+	VPANDN    Y5, Y4, Y5       \
+	VPMOVMSKB Y5, DX           \
+	MOVL      DX, half(R9)(BX*8)  \
+	VPAND     Y10, Y3, Y4      \
+	VPCMPEQB  Y15, Y4, Y4      \
+	VPMOVMSKB Y4, DX           \
+	NOTL      DX               \
+	MOVL      DX, half(R10)(BX*8) \
+	VPAND     Y11, Y3, Y4      \
+	VPCMPEQB  Y15, Y4, Y4      \
+	VPMOVMSKB Y4, DX           \
+	NOTL      DX               \
+	MOVL      DX, half(R11)(BX*8)
 
-// func markCodeAVX2(dst *codeMarks, src *byte, n int, k *kinds)
-TEXT ·markCodeAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), DI
-	MOVQ    src+8(FP), SI
-	MOVQ    n+16(FP), CX
-	MOVQ    k+24(FP), DX
-	VMOVDQU EQUALS(DX), Y11
-	VMOVDQU MASK(DX), Y12
-	VMOVDQU REX(DX), Y13
-	VMOVDQU B8(DX), Y14
-	VMOVDQU NIBBLE(DX), Y10
-	VMOVDQU OPHIGH(DX), Y9
-	VMOVDQU OPLOW(DX), Y8
-	VMOVDQU MODRM(DX), Y7
-	VMOVDQU ELSEWHERE(DX), Y6
+// func markCodeAVX2(m *codeMarks, first int, src *byte, n int, k *kinds)
+TEXT ·markCodeAVX2(SB), NOSPLIT, $0-40
+	WORDS
+	CODEMARKS
+	MOVQ    DX, AX
 	VPXOR   Y15, Y15, Y15
+	VMOVDQU kinds_nibble(AX), Y14
+	VMOVDQU kinds_codeLow(AX), Y13
+	VMOVDQU kinds_codeHigh(AX), Y12
+	VMOVDQU kinds_farBits(AX), Y11
+	VMOVDQU kinds_nearBits(AX), Y10
+	VMOVDQU kinds_rexBits(AX), Y9
+	VMOVDQU kinds_opBits(AX), Y8
+	VMOVDQU kinds_modrmBits(AX), Y7
+	VMOVDQU kinds_anywhere(AX), Y6
 
 blocks:
-	HALFCODE(0, AX, BX, R10)
-	HALFCODE(32, R8, R9, R11)
-	SHLQ $32, R8
-	ORQ  R8, AX
-	MOVQ AX, 0(DI)
-	SHLQ $32, R9
-	ORQ  R9, BX
-	MOVQ BX, 8(DI)
-	SHLQ $32, R11
-	ORQ  R11, R10
-	MOVQ R10, 16(DI)
+	HALFCODE(0, 0)
+	HALFCODE(32, 4)
 	ADDQ $64, SI
-	ADDQ $24, DI
+	INCQ BX
 	DECQ CX
 	JNZ  blocks
 	VZEROUPPER

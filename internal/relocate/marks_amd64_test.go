@@ -2,9 +2,9 @@ package relocate
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/cpu"
 )
 
@@ -13,7 +13,7 @@ func TestMarksOfEachKind(t *testing.T) {
 	if !cpu.X86.HasAVX512BW || !cpu.X86.HasAVX2 {
 		t.Skip("there are not both")
 	}
-	k := newKinds([][2]byte{{'\\', '/'}, {0, 0xff}, {'p', 't'}})
+	k := newKinds(some)
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 2000 {
 		b := make([]byte, 8*block+1)
@@ -23,11 +23,14 @@ func TestMarksOfEachKind(t *testing.T) {
 				b[i] = []byte("\\/pt\x00\xff a9z0")[r.IntN(11)]
 			}
 		}
-		one, two := make([]marks, 8), make([]marks, 8)
-		markAVX2(&one[0], &b[0], 8, k)
-		markAVX512(&two[0], &b[0], 8, k)
-		if !slices.Equal(one, two) {
-			t.Fatalf("%q: %x and %x", b, one, two)
+		one, oneCode := sized(8)
+		two, twoCode := sized(8)
+		markAVX2(&one, 0, &b[0], 8, k)
+		markAVX512(&two, 0, &b[0], 8, k)
+		markCodeAVX2(&oneCode, 0, &b[0], 8, k)
+		markCodeAVX512(&twoCode, 0, &b[0], 8, k)
+		if diff := cmp.Diff(append(one.words(), oneCode.words(8)...), append(two.words(), twoCode.words(8)...)); diff != "" {
+			t.Fatalf("%q: %s", b, diff)
 		}
 	}
 }

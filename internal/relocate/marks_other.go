@@ -2,6 +2,6 @@
 
 package relocate
 
-func (k *kinds) markBlocks(dst []marks, b []byte) { k.markPlainly(dst, b) }
+func (k *kinds) markBlocks(m *marks, first, n int, b []byte) { k.markPlainly(m, first, n, b) }
 
-func (k *kinds) markCodeBlocks(dst []codeMarks, b []byte) { k.markCodePlainly(dst, b) }
+func (k *kinds) markCodeBlocks(m *codeMarks, first, n int, b []byte) { markCodePlainly(m, first, n, b) }

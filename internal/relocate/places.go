@@ -10,63 +10,53 @@ type span struct{ from, to int }
 
 // places are where in a buffer something may be that is looked for. No place is left out; most turn out to be nothing.
 type places struct {
-	marks  []marks
-	code   []codeMarks
-	pairs  []int  // where a pair of [kinds] is
-	hashes []span // where a hash part may begin
-	base64 []span // what may be part of base64
-	wide   []int  // eight bytes, letters with zeros in between perhaps
-	runs   []int  // where five digits or more begin, with no digit in front
-	movabs []int  // operands of eight bytes
-	loads  []int  // vector instructions that may load a constant
-	lasts  []int  // four bytes, an operand and the end of a hash part perhaps
-}
-
-// sixteen says which of the four quarters of a word are full.
-func sixteen(x uint64) uint64 {
-	x &= x >> 1
-	x &= x >> 2
-	x &= x >> 4
-	x &= x >> 8
-	return x & 0x0001000100010001
-}
-
-// zigzag says of which of eight times eight bytes every second one is zero, and two that are four apart are not.
-func zigzag(zero uint64) uint64 {
-	x := zero & (zero >> 2)
-	x &= x >> 4 // the lowest two bits: all at even places, all at odd places
-	if x = (x ^ x>>1) & 0x0101010101010101; x == 0 {
-		return 0
-	}
-	letters := ^zero & (^zero >> 4) // the lowest four bits
-	letters |= letters >> 2
-	return x & (letters | letters>>1)
+	marks  marks
+	code   codeMarks
+	busy   []uint8 // blocks to be looked at, eight in each
+	pairs  []int   // where a pair of [kinds] is
+	hashes []span  // where a hash part may begin
+	base64 []span  // what may be part of base64
+	wide   []int   // eight bytes, letters with zeros in between perhaps
+	runs   []int   // where digits begin, with none in front, of which a window has enough perhaps
+	movabs []int   // operands of eight bytes
+	loads  []int   // vector instructions that may load a constant
+	lasts  []int   // four bytes, an operand and the end of a hash part perhaps
 }
 
 // mark marks b.
-func (p *places) mark(k *kinds, b []byte) { p.marks = k.mark(p.marks[:0], b) }
+func (p *places) mark(k *kinds, b []byte) { k.mark(&p.marks, b) }
+
+// room makes room for n blocks that may be busy.
+func (p *places) room(n int) []uint8 {
+	n = (n + together - 1) / together
+	p.busy = slices.Grow(p.busy[:0], n)[:n]
+	return p.busy
+}
 
 // texts finds places of texts in b, and of base64 if that is asked for.
 func (p *places) texts(k *kinds, b []byte, base64 bool) {
 	p.mark(k, b)
 	p.pairs, p.hashes, p.base64, p.wide = p.pairs[:0], p.hashes[:0], p.base64[:0], p.wide[:0]
-	for i := range p.marks {
-		m, at := &p.marks[i], i*block
-		if m.pair != 0 {
-			p.pairs = places64(p.pairs, at, m.pair)
-		}
-		// Of a hash part's 32 digits, 16 fill a quarter of a block; so do those of a line of base64.
-		if x := sixteen(m.graph); x != 0 {
-			if base64 {
-				p.lines(i, x)
-			}
-			for x := sixteen(m.digit); x != 0; x &= x - 1 {
+	m := &p.marks
+	// Of a hash part's 32 digits, 16 fill a quarter of a block; so do those of a line of base64.
+	rows := m.digit
+	if base64 {
+		rows = m.graph
+	}
+	m.texts(p.room(m.n), rows)
+	for g, set := range p.busy {
+		for ; set != 0; set &= set - 1 {
+			i := g*together + bits.TrailingZeros8(set)
+			at := i * block
+			p.pairs = places64(p.pairs, at, m.pair[i])
+			p.wide = places64(p.wide, at, zigzag(m.zero[i], m.graph[i]))
+			for x := sixteen(m.digit[i]); x != 0; x &= x - 1 {
 				q := at + bits.TrailingZeros64(x)
 				p.hashes = extend(p.hashes, q-16, q+1)
 			}
-		}
-		if x := zigzag(m.zero); x != 0 {
-			p.wide = places64(p.wide, at, x)
+			if base64 {
+				p.lines(i, sixteen(m.graph[i]))
+			}
 		}
 	}
 }
@@ -83,14 +73,15 @@ func (p *places) lines(i int, full uint64) {
 
 // graphs is how many letters are in a row with the full quarter at q of block i. It looks no further than one block.
 func (p *places) graphs(i, q int) int {
-	gaps := ^p.marks[i].graph
+	graph := p.marks.graph
+	gaps := ^graph[i]
 	left := min(q, bits.LeadingZeros64(gaps<<(block-q)))
 	right := min(block-q, bits.TrailingZeros64(gaps>>q))
 	if left == q && i > 0 {
-		left += bits.LeadingZeros64(^p.marks[i-1].graph)
+		left += bits.LeadingZeros64(^graph[i-1])
 	}
-	if right == block-q && i+1 < len(p.marks) {
-		right += bits.TrailingZeros64(^p.marks[i+1].graph)
+	if right == block-q {
+		right += bits.TrailingZeros64(^graph[i+1])
 	}
 	return left + right
 }
@@ -102,86 +93,105 @@ func (p *places) again(k *kinds, b []byte, from, to int) {
 	}
 	from, to = max(0, from-1)/block, (to+block-1)/block
 	if to*block < len(b) {
-		k.markBlocks(p.marks[from:to], b[from*block:])
+		k.markBlocks(&p.marks, from, to-from, b[from*block:])
 		return
 	}
-	k.mark(p.marks[:from], b[from*block:])
+	k.markFrom(&p.marks, from, b[from*block:])
 }
 
 // pieces finds places of pieces of texts in machine code. b has to be marked as it is.
 func (p *places) pieces(k *kinds, b []byte) {
-	p.code = k.markCode(p.code[:0], b)
+	k.markCode(&p.code, b)
 	p.runs, p.movabs, p.lasts, p.loads = p.runs[:0], p.movabs[:0], p.lasts[:0], p.loads[:0]
-	var before, op uint64 // of the block before: where five digits begin, and what stands in front of operands
-	for i := range p.marks {
-		m, c, at := &p.marks[i], &p.code[i], i*block
-		if c.movabs != 0 {
-			p.movabs = places64(p.movabs, at+2, c.movabs)
+	m, c := &p.marks, &p.code
+	m.pieces(p.room(m.n), c)
+	for g, set := range p.busy {
+		for ; set != 0; set &= set - 1 {
+			i := g*together + bits.TrailingZeros8(set)
+			at := i * block
+			p.movabs = places64(p.movabs, at+2, c.movabs[i])
+			p.loads = places64(p.loads, at, c.load[i])
+			p.lasts = places64(p.lasts, at, p.operands(i))
+			p.digits(i)
 		}
-		if c.load != 0 {
-			p.loads = places64(p.loads, at, c.load)
-		}
-		opBefore := op
-		op = c.op
-		var next marks
-		if i+1 < len(p.marks) {
-			next = p.marks[i+1]
-		}
-		two := m.graph & (m.graph>>1 | next.graph<<63)
-		four := m.digit & two & (two>>2 | (next.graph&(next.graph>>1))<<62)
-		if four == 0 { // then there are no five digits, either
-			before = 0
-			continue
-		}
-		if x := four & seven(op, opBefore); x != 0 {
-			p.lasts = places64(p.lasts, at, x)
-		}
-		five := fives(m.digit, next.digit)
-		if x := five &^ (five<<1 | before>>63); x != 0 {
-			p.runs = places64(p.runs, at, x)
-		}
-		before = five
 	}
 }
 
-// threes calls f with those of every sixteenth place, with one of them at first, which three bytes are at that texts
-// have. They are in [from, to).
-func (p *places) threes(first, from, to int, f func(at int)) {
+// operands says where in block i a digit and three letters are, as an operand has them.
+func (p *places) operands(i int) uint64 {
+	graph, next := p.marks.graph[i], p.marks.graph[i+1]
+	four := p.marks.digit[i] & (graph>>1 | next<<63) & (graph>>2 | next<<62) & (graph>>3 | next<<61)
+	if four == 0 {
+		return 0
+	}
+	far, near := p.code.far, p.code.near
+	x := far[i]<<2 | far[i]<<3
+	x |= x<<2 | x<<4
+	y := before(far, i)>>57 | before(far, i)>>58
+	y |= y>>2 | y>>4
+	return four & (x | y | near[i]<<1 | before(near, i)>>63)
+}
+
+// digits notes where in block i digits begin of which a window of eight bytes has enough: eight of them, or five with an
+// edge beside them.
+func (p *places) digits(i int) {
+	digit, edge := p.marks.digit, p.marks.edge
+	five := fives(digit[i], digit[i+1])
+	if five == 0 {
+		return
+	}
+	edges := edge[i]<<1 | before(edge, i)>>63 // in front
+	for x := five &^ (digit[i]<<1 | before(digit, i)>>63); x != 0; x &= x - 1 {
+		at := bits.TrailingZeros64(x)
+		end := at + bits.TrailingZeros64(^(digit[i] >> at))
+		if end-at >= window || end >= block || edge[i]>>end&1 != 0 || edges>>at&1 != 0 {
+			p.runs = append(p.runs, i*block+at)
+		}
+	}
+}
+
+// before is the word in front of one.
+func before(words []uint64, i int) uint64 {
+	if i == 0 {
+		return 0
+	}
+	return words[i-1]
+}
+
+// constants calls f with those of every sixteenth place, with one of them at first, that a constant with a piece of a
+// text may begin at: with letters of which the first two are in a set, or with a digit. They are in [from, to) of b.
+func (p *places) constants(b []byte, first, from, to int, begins pairSet, f func(at int)) {
+	if from >= to {
+		return
+	}
 	pattern := uint64(0x0001000100010001) << (first & 15)
-	for i := from / block; i < len(p.marks) && i*block < to; i++ {
-		x := p.marks[i].graph
-		if x&pattern == 0 {
-			continue
-		}
-		var next uint64
-		if i+1 < len(p.marks) {
-			next = p.marks[i+1].graph
-		}
-		for x &= (x>>1 | next<<63) & (x>>2 | next<<62) & pattern; x != 0; x &= x - 1 {
-			if at := i*block + bits.TrailingZeros64(x); at >= from && at < to {
-				f(at)
+	begin, end := from/block, (to+block-1)/block
+	p.marks.constants(p.room(end-begin), begin, pattern)
+	for g, set := range p.busy {
+		for ; set != 0; set &= set - 1 {
+			i := begin + g*together + bits.TrailingZeros8(set)
+			letters, digits := p.marks.starts(i)
+			for x := (letters | digits) & pattern; x != 0; x &= x - 1 {
+				at := i*block + bits.TrailingZeros64(x)
+				if at >= from && at < to && (digits&x&-x != 0 || begins.has(uint64(b[at])|uint64(b[at+1])<<8)) {
+					f(at)
+				}
 			}
 		}
 	}
 }
 
-// fives says where five bits in a row begin.
-func fives(x, next uint64) uint64 {
-	two := x & (x>>1 | next<<63)
-	four := two & (two>>2 | (next&(next>>1))<<62)
-	return four & (x>>4 | next<<60)
-}
-
-// seven says which bits have one of the seven before them set.
-func seven(x, before uint64) uint64 {
-	y := x | x<<1
-	y |= y << 2
-	y |= y << 3
-	z := before >> 57
-	z |= z >> 1
-	z |= z >> 2
-	z |= z >> 4
-	return y<<1 | z
+// starts says where in block i eight letters begin, or a digit is with an edge after seven more bytes at most.
+func (m *marks) starts(i int) (letters, digits uint64) {
+	letter, next := m.graph[i], m.graph[i+1]
+	letter, next = letter&(letter>>1|next<<63), next&(next>>1)
+	letter, next = letter&(letter>>2|next<<62), next&(next>>2)
+	letter &= letter>>4 | next<<60
+	edge, next := m.edge[i], m.edge[i+1]
+	edge, next = edge|edge>>1|next<<63, next|next>>1
+	edge, next = edge|edge>>2|next<<62, next|next>>2
+	edge |= edge>>4 | next<<60
+	return letter, m.digit[i] & edge
 }
 
 // places64 appends where the bits of a word are.

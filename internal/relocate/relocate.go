@@ -63,6 +63,7 @@ type engine struct {
 	content *content
 	names   *content        // for names and targets of links
 	back    *wayBack        // for machine code; made when there is some
+	loads   []load          // of the last file; room for those of the next one
 	all     map[string]bool // directories of which all entries are held
 	written int             // entries
 }

@@ -74,7 +74,8 @@ func (c *content) findBase64(from, to int) {
 			}
 		}
 		long := end-start >= 2*ahead
-		if end < len(b) && (long || end-start < minLine || lineEnd(b[end:]) == 0) && !hopeful(b[start:end]) {
+		if end < len(b) && (long || end-start < minLine || lineEnd(b[end:]) == 0) &&
+			(end-start < minBase64 || likely(b[start:end]) == [4]bool{}) {
 			next := end - 1
 			if long { // there may be more
 				next = end - ahead/2
@@ -83,23 +84,20 @@ func (c *content) findBase64(from, to int) {
 			continue
 		}
 		digits := c.letters[:0]
-		line := 0
-		end = start
-		for end < len(b) && end-start < 2*ahead {
-			if isBase64[b[end]] {
-				digits = append(digits, base64Value[b[end]])
+		for end = start; end < len(b) && end-start < 2*ahead; {
+			line := end
+			for end < len(b) && end-start < 2*ahead && isBase64[b[end]] {
 				end++
-				line++
-				continue
 			}
+			digits = append(digits, b[line:end]...)
 			n := 0
-			if line >= minLine {
+			if end-line >= minLine && end-start < 2*ahead {
 				n = lineEnd(b[end:])
 			}
 			if n == 0 {
 				break
 			}
-			end, line = end+n, 0
+			end += n
 		}
 		c.letters = digits
 		if len(digits) >= minBase64 && int64(end)+c.base > c.encoded {
@@ -118,19 +116,16 @@ func (c *content) findBase64(from, to int) {
 // row is how many times four digits in a row encode text, at least, where a hash part is encoded.
 const row = 9
 
-// hopeful says whether a row of digits may be what [likely] looks for, without looking at most of them: of nine that are
-// four apart, one is a ninth one.
-func hopeful(digits []byte) bool {
-	if len(digits) < minBase64 {
-		return false
-	}
-	const apart = 4
+// likely says at which of four phases digits encode text. A hash part alone has nine times four such digits in a row;
+// of nine that are four apart, one is a ninth one, so most of them need not be looked at.
+func likely(digits []byte) (phases [4]bool) {
+	const apart = len(phases)
 	text := func(i int) bool {
 		return i >= 0 && i+2 < len(digits) &&
 			isText(base64Value[digits[i]], base64Value[digits[i+1]], base64Value[digits[i+2]])
 	}
-	for phase := range apart {
-		for i := phase; i < len(digits); i += row * apart {
+	for phase := range phases {
+		for i := phase; i+2 < len(digits) && !phases[phase]; i += row * apart {
 			if !text(i) {
 				continue
 			}
@@ -141,12 +136,10 @@ func hopeful(digits []byte) bool {
 			for j := i + apart; n < row && text(j); j += apart {
 				n++
 			}
-			if n >= row {
-				return true
-			}
+			phases[phase] = n >= row
 		}
 	}
-	return false
+	return phases
 }
 
 // isText says whether the first three of four digits encode letters or zeros: what the fourth one adds is the end of
@@ -165,29 +158,20 @@ func lineEnd(b []byte) int {
 	return 0
 }
 
-// likely says at which of four phases digits encode text. A hash part alone has nine times four such digits in a row.
-func likely(digits []byte) (phases [4]bool) {
-	var rows [4]int
-	for i := 0; i+2 < len(digits); i++ {
-		if !isText(digits[i], digits[i+1], digits[i+2]) {
-			rows[i&3] = 0
-			continue
-		}
-		if rows[i&3]++; rows[i&3] == row {
-			phases[i&3] = true
-		}
-	}
-	return phases
-}
-
 // decode looks at digits, from any of four phases on.
 func (c *content) decode(digits []byte, at int) {
-	for phase, ok := range likely(digits) {
+	phases := likely(digits)
+	if phases == [4]bool{} {
+		return
+	}
+	for i, d := range digits {
+		digits[i] = base64Value[d]
+	}
+	for phase, ok := range phases {
 		if !ok {
 			continue
 		}
-		d := digits[phase:]
-		text := make([]byte, 0, len(d)*3/4+3)
+		d, text := digits[phase:], c.decoded[:0]
 		for ; len(d) >= 4; d = d[4:] {
 			v := uint(d[0])<<18 | uint(d[1])<<12 | uint(d[2])<<6 | uint(d[3])
 			text = append(text, byte(v>>16), byte(v>>8), byte(v))
@@ -198,6 +182,7 @@ func (c *content) decode(digits []byte, at int) {
 		case 2:
 			text = append(text, d[0]<<2|d[1]>>4)
 		}
+		c.decoded = text
 		found := false
 		c.m.each(text, func(h hit) {
 			found = found || h.kind != hitWord && h.kind != hitForeign
