@@ -43,3 +43,34 @@ func TestConstantsByChance(t *testing.T) {
 		}
 	}
 }
+
+// TestHashesByChance: a new hash part may end as the old one does, and what follows it then is still what a constant
+// of the old path would be. It was replaced with the text that it is part of.
+func TestHashesByChance(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"6", "r6", "5r6"} {
+		o := options()
+		target := toA[:32-len(end)] + end + "-hello-1.0"
+		o.Paths = map[string]string{fromA: target}
+		m, err := relocate.NewMap(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for shift := range 16 {
+			text := func(path string) string {
+				row := path + "/share\x00" // as constants would be that stand in a row
+				row += strings.Repeat("\x00", -len(row)&15)
+				return row + strings.Repeat("x", shift) + path + "/share/man\x00" + strings.Repeat("\x00", 64)
+			}
+			file := func(path string) tree { return tree{"bin/x": sections(0, text(path), ".text")} }
+			got, _, err := run(t, relocate.Options{Map: m}, file(fromStore+"/"+fromA))
+			if err != nil {
+				t.Errorf("it ends with %q, at %d: %v", end, shift, err)
+				continue
+			}
+			if want := file(toStore + "/" + target); got["bin/x"] != want["bin/x"] {
+				t.Errorf("it ends with %q, at %d: something else was written", end, shift)
+			}
+		}
+	}
+}

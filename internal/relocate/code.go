@@ -261,12 +261,21 @@ func (k *code) constant(c *content, at int) {
 		return
 	}
 	for _, p := range pieces {
-		if p.path < 0 {
+		inHash := k.t.end - int(p.offset)
+		switch {
+		case p.path < 0:
 			k.constantDir(c, at, p)
-		} else if inHash := k.t.end - int(p.offset); inHash <= enough && (len(pieces) > 1 || !k.guess(c, at, p)) {
+		case k.replaced(c, at, p):
+		case inHash <= enough && (len(pieces) > 1 || !k.guess(c, at, p)):
 			k.faint[p.path] = c.base + int64(at)
 		}
 	}
+}
+
+// replaced says whether a piece is part of a text that was replaced as a whole, and ends as it did before.
+func (k *code) replaced(c *content, at int, p piece) bool {
+	hash := at - int(p.offset) + k.t.end - hashLen
+	return hash >= 0 && hasPrefix(c.buf[hash:], c.m.paths[p.path].to[:hashLen])
 }
 
 // whole says whether a text begins with a directory, of the source or of the target, that has n bytes at least.
