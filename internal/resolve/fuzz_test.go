@@ -14,6 +14,7 @@ import (
 func FuzzObject(f *testing.F) {
 	for _, seed := range []debtest.ELF{
 		{Interp: "/lib64/ld-linux-x86-64.so.2", Needed: []string{"libc.so.6"}},
+		{Interp: "/lib64/ld-linux\x00x86-64.so.2"},
 		{Soname: "libz.so.1", Needed: []string{"libc.so.6", "libm.so.6"}},
 	} {
 		f.Add([]byte(seed.Bytes(f)))

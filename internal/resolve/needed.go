@@ -191,7 +191,8 @@ func parseObject(r io.ReaderAt, name string) (*object, error) {
 		if _, err := p.ReadAt(interp, 0); err != nil {
 			return nil, err
 		}
-		o.needed = append(o.needed, path.Base(strings.TrimRight(string(interp), "\x00")))
+		file, _, _ := strings.Cut(string(interp), "\x00") // as the kernel reads it
+		o.needed = append(o.needed, path.Base(file))
 	}
 	return o, nil
 }
