@@ -62,7 +62,6 @@ func (r *installation) buildOptions() []string {
 		{"build-users-group", ""},
 		{"substituters", ""},
 		{"builders", ""},
-		{"build-hook", ""}, // it would be asked for the builders, by each build
 		{"sandbox-fallback", "false"},
 		{"keep-failed", "false"},
 		{"keep-going", "false"},
