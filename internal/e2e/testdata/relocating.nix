@@ -7,6 +7,8 @@ let
   system = builtins.currentSystem;
   loader = "${toolchain}/usr/lib/${toolchain.triplet}/${toolchain.loader}";
 
+  # Bash replaces itself with the last program of a script that it has as an argument, and programs of GNU coreutils
+  # close their standard error before they exit. Nix kills a builder that has closed it, so bash has to be the last.
   make =
     name: attributes: script:
     derivation (
@@ -15,7 +17,7 @@ let
         builder = "${toolchain}/usr/bin/bash";
         args = [
           "-euc"
-          script
+          (script + ":")
         ];
         PATH = "${compiler}/bin:${toolchain}/usr/bin";
       }
