@@ -37,6 +37,7 @@ func testBuilders(t *testing.T, p *place) {
 	t.Run("refused", func(t *testing.T) { r.refused(t) })
 	t.Run("added", func(t *testing.T) { r.added(t) })
 	t.Run("builds", func(t *testing.T) { r.builds(t) })
+	t.Run("package set", func(t *testing.T) { r.packageSet(t) })
 	t.Run("killed", func(t *testing.T) { r.killed(t) })
 	t.Run("another host key", func(t *testing.T) { r.anotherKey(t) })
 	t.Run("removed", func(t *testing.T) { r.removed(t) })
@@ -134,7 +135,11 @@ func (r *remote) reach() []string {
 
 // builders returns a command of the installer's.
 func (r *remote) builders(args ...string) command {
-	c := r.p.program(append([]string{"builders"}, args...)...)
+	return r.reaching(r.p.program(append([]string{"builders"}, args...)...))
+}
+
+// reaching gives a command of the installer's the environment of somebody who can reach the server.
+func (r *remote) reaching(c command) command {
 	c.env = append(slices.DeleteFunc(c.env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }), r.reach()...)
 	return c
 }
@@ -259,6 +264,28 @@ func (r *remote) builds(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(r.place, "marker")); err == nil {
 		t.Error("the marker is here as well, so this would prove nothing")
 	}
+}
+
+// packageSet gives the prefix a set one part of which only the builder can build, and goes back.
+func (r *remote) packageSet(t *testing.T) {
+	p := r.p
+	_, old := p.history(t)
+	n := p.writeNixpkgs(t, map[string]any{
+		"requiredSystemFeatures": []string{feature},
+		"buildCommand":           "read -r line <" + r.place + "/marker; echo $line >$out",
+	})
+	defer n.server.Close()
+	r.reaching(p.install("", "upgrade", "--packages", "nixpkgs="+n.dir)).run(t).want(t, 0)
+	if row := p.packagesRow(t); row.Set != "nixpkgs" || row.Generation == old.Number {
+		t.Errorf("packages: %+v", row)
+	}
+	manual := p.nix(t, "nix", "eval", "--raw", "--file", p.packages(), "nix.docs").must(t)
+	if text, err := os.ReadFile(manual); err != nil || string(text) != r.text+"\n" {
+		t.Errorf("%s says %q, %v", manual, text, err)
+	}
+	p.program("rollback", "--to", strconv.Itoa(old.Number)).must(t)
+	p.dropDeadRoots(t)
+	p.program("gc", "--keep", "0", "--yes").must(t)
 }
 
 // killed ends the builder, and all that runs there, in the middle of a build.

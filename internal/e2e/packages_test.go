@@ -64,7 +64,7 @@ func testPackages(t *testing.T, p *place) {
 	p.program("gc", "--keep", "0", "--yes").must(t)
 	_, old := p.history(t)
 	before := p.pathInfos(t, "--all")
-	n := p.writeNixpkgs(t)
+	n := p.writeNixpkgs(t, map[string]any{})
 	defer n.server.Close()
 	t.Run("both store directories", func(t *testing.T) { n.bothStores(t, p) })
 	t.Run("forecast", func(t *testing.T) { n.foretold(t, p, before) })
@@ -91,8 +91,8 @@ func testPackages(t *testing.T, p *place) {
 	p.works(t, "after-packages")
 }
 
-// writeNixpkgs makes the set and its server.
-func (p *place) writeNixpkgs(t *testing.T) *nixpkgs {
+// writeNixpkgs makes the set and its server. Its manual is a derivation that can be given other attributes.
+func (p *place) writeNixpkgs(t *testing.T, manual map[string]any) *nixpkgs {
 	t.Helper()
 	www := p.scratch(t)
 	n := &nixpkgs{dir: filepath.Join(p.scratch(t), "nixpkgs"), source: filepath.Join(www, "nix.tar"), tarball: filepath.Join(www, "set.tar.gz")}
@@ -118,7 +118,7 @@ func (p *place) writeNixpkgs(t *testing.T) *nixpkgs {
 	_, version, _ := strings.Cut(filepath.Base(p.native(t)), "-nix-")
 	seed, err := json.Marshal(map[string]any{
 		"nix":     map[string]string{"name": "nix.tar", "url": n.server.URL + "/nix.tar", "sha256": sum},
-		"version": version, "default": "nix_2_26",
+		"version": version, "default": "nix_2_26", "docs": manual,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 # A package set in the shape of nixpkgs, as far as bootstrap looks at it. The test adds seed.json, which says
-# where sources are, and bootstrap-tools, a directory with a busybox.
+# where sources are and what is special about one derivation, and bootstrap-tools, a directory with a busybox.
 {
   system ? builtins.currentSystem,
   config ? { },
@@ -105,10 +105,13 @@ let
           pname = "nix";
           inherit version;
           src = fetchurl seed.nix;
-          docs = shell {
-            name = "nix-manual-${version}";
-            buildCommand = "echo manual > $out";
-          };
+          docs = shell (
+            {
+              name = "nix-manual-${version}";
+              buildCommand = "echo manual > $out";
+            }
+            // seed.docs
+          );
           patches = [ ];
           mesonFlags = [ "-Dlibstore:store-dir=${storeDir}" ];
           directories = "${storeDir} ${stateDir} ${confDir}";
