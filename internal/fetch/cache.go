@@ -28,6 +28,22 @@ func (c cache) has(file File) bool {
 	return err == nil && fi.Mode().IsRegular() && (file.Size == 0 || fi.Size() == file.Size)
 }
 
+// compare reports whether something of a file's name is there, and whether it is that file. It is left
+// as it is.
+func (c cache) compare(ctx context.Context, file File) (there, right bool, err error) {
+	_, err = os.Lstat(c.path(file.SHA256))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, false, nil
+	case err != nil:
+		return false, false, err
+	case !c.has(file):
+		return true, false, nil
+	}
+	digest, err := hashPath(ctx, c.path(file.SHA256))
+	return true, digest == file.SHA256, err
+}
+
 // check returns the path of a file that is there and whose content is right.
 // Anything else of its name is removed, and bad says what was wrong with it.
 func (c cache) check(ctx context.Context, file File) (path, bad string, err error) {

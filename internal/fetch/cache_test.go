@@ -55,6 +55,46 @@ func TestCorruptCacheEntryIsFetchedAgain(t *testing.T) {
 	}
 }
 
+func TestCompareLeavesWhatIsThere(t *testing.T) {
+	data := content(300)
+	wrong := bytes.Clone(data)
+	wrong[150] ^= 1
+	for name, c := range map[string]struct {
+		is           []byte // nil for nothing
+		there, right bool
+	}{
+		"nothing":     {nil, false, false},
+		"the file":    {data, true, true},
+		"other bytes": {wrong, true, false},
+		"a part":      {data[:100], true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			file := fileOf(data)
+			path := w.path(file.SHA256)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if c.is != nil {
+				if err := os.WriteFile(path, c.is, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := w.tree(t)
+			there, right, err := w.Compare(t.Context(), file)
+			if there != c.there || right != c.right || err != nil {
+				t.Errorf("there %t, right %t, %v", there, right, err)
+			}
+			if diff := cmp.Diff(before, w.tree(t)); diff != "" {
+				t.Errorf("cache (-before +after):\n%s", diff)
+			}
+			if got, err := os.ReadFile(path); c.is != nil && (err != nil || !bytes.Equal(got, c.is)) {
+				t.Errorf("the file was changed, %v", err)
+			}
+		})
+	}
+}
+
 func TestCacheThatCannotBeWritten(t *testing.T) {
 	data := content(100)
 	url, _ := serve(t, good(data))

@@ -175,6 +175,19 @@ func (f *Fetcher) Missing(files []File) (n int, bytes int64) {
 	return n, bytes
 }
 
+// Compare reports whether the cache has something by a file's digest, and whether that is the file. It
+// fetches nothing, and leaves what is wrong where it is.
+func (f *Fetcher) Compare(ctx context.Context, file File) (there, right bool, err error) {
+	if !isDigest(file.SHA256) {
+		return false, false, fmt.Errorf("file %q: sha256 %q is none", file.Name, file.SHA256)
+	}
+	there, right, err = f.cache.compare(ctx, file)
+	if err != nil && ctx.Err() != nil {
+		err = interrupted(ctx)
+	}
+	return there, right, err
+}
+
 // one returns the path of a file in the cache, fetching it if need be.
 func (f *Fetcher) one(ctx context.Context, file File, m *meter) (string, error) {
 	if path, err := f.cached(ctx, file, m); path != "" || err != nil {

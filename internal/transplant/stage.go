@@ -79,7 +79,7 @@ func Stage(ctx context.Context, o Options) (s *Staged, err error) {
 	}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, t.discard(), root.Close())
+			err = errors.Join(err, t.staged.Discard(), root.Close())
 		}
 	}()
 	if t.bundle, err = nixbundle.NewReader(o.Body, o.Head); err != nil {
@@ -273,11 +273,11 @@ func (t *transplant) name() (err error) {
 	return err
 }
 
-// discard removes what was written.
-func (t *transplant) discard() error {
+// Discard removes what was written.
+func (s *Staged) Discard() error {
 	var errs []error
-	for _, p := range t.staged.Paths {
-		errs = append(errs, tree.Remove(t.staged.root, staging+p.Base()))
+	for _, p := range s.Paths {
+		errs = append(errs, tree.Remove(s.root, staging+p.Base()))
 	}
 	return errors.Join(errs...)
 }

@@ -130,6 +130,28 @@ func TestSamePlace(t *testing.T) {
 	}
 }
 
+// TestDiscard: what was staged and is not wanted leaves nothing.
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	a, b, _ := roots(t)
+	_, file, _ := bundle(t, a, nil)
+	s, err := stage(t, file, layoutAt(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	entries, err := os.ReadDir(b + "/store")
+	if err != nil || len(entries) != len(s.Paths) {
+		t.Fatalf("staged are %v, %v", entries, err)
+	}
+	if err := s.Discard(); err != nil {
+		t.Error(err)
+	}
+	if entries, err = os.ReadDir(b + "/store"); err != nil || len(entries) > 0 {
+		t.Errorf("left are %v, %v", entries, err)
+	}
+}
+
 // TestShorter: the directories are filled up, where a program has them; names are those of the place.
 func TestShorter(t *testing.T) {
 	t.Parallel()
