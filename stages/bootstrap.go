@@ -4,15 +4,17 @@ import (
 	"context"
 	"fmt"
 
+	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/nixcmd"
+	"bootstrap/internal/receipt"
 )
 
 // bootstrapStage: bootstrap = host.build(packages.nix, fast).
 //
 // Key: the source, the patches, the package set and the four directories.
-// Output: nix, the store path.
+// Output: nix, the store path; nar, the hash of its contents: it is deleted once the native nix is there.
 func bootstrapStage() stage {
 	return stage{
 		name: Bootstrap, does: "compile a Nix for this prefix, quickly", usedBy: []string{Native},
@@ -40,10 +42,56 @@ func bootstrapStage() stage {
 				return nil, err
 			}
 			out := outputs{"nix": made["nix-bootstrap"]}
+			if out["nar"], err = narHash(ctx, r.builtNix(Bootstrap, nixcmd.Program(out["nix"])), out["nix"]); err != nil {
+				return nil, err
+			}
 			// Until the native nix is there; then nothing needs it any more.
 			return out, r.root(Bootstrap, made, "nix-bootstrap")
 		},
+		again: (*installation).bootstrapAgain,
 	}
+}
+
+// narHash returns the hash that Nix's database has of a store path's contents.
+func narHash(ctx context.Context, n nixcmd.Nix, storePath string) (string, error) {
+	infos, err := n.PathInfo(ctx, storePath)
+	if err == nil && infos[storePath].NarHash == "" {
+		err = fmt.Errorf("store path %q: Nix's database does not know it", storePath)
+	}
+	return infos[storePath].NarHash, err
+}
+
+// bootstrapAgain has the native nix build the bootstrap nix, compares it with what is recorded of that, and
+// deletes it as the installation did. If it is there, somebody keeps it, or a run was killed.
+func (r *installation) bootstrapAgain(s receipt.Stage) (remake, error) {
+	if s.Outputs["nar"] == "" {
+		return nil, r.tooOld(Bootstrap, "the hash of the bootstrap nix")
+	}
+	return func(ctx context.Context, tell func(name, path string, identical bool)) error {
+		n, path, same := r.installed(Bootstrap), s.Outputs["nix"], true
+		paths, err := r.evaluate(ctx, n, "nix-bootstrap")
+		if err != nil {
+			return err
+		}
+		if paths["nix-bootstrap"] != path {
+			return r.otherInputs(Bootstrap)
+		}
+		r.emit(event.Note, Bootstrap, "building "+path+" once more")
+		if n.Valid(ctx, path) {
+			same, err = n.Rebuild(ctx, r.packages(), "nix-bootstrap", path)
+		} else {
+			_, err = r.build(ctx, Bootstrap, n, "nix-bootstrap")
+		}
+		if err != nil {
+			return err
+		}
+		nar, err := narHash(ctx, n, path)
+		if err != nil {
+			return err
+		}
+		tell("nix-bootstrap", path, same && nar == s.Outputs["nar"])
+		return r.deleteBootstrap(ctx, n, Bootstrap)
+	}, nil
 }
 
 // nixInputs is what both builds of Nix depend on.

@@ -5,13 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/journal"
+	"bootstrap/internal/lock"
 	"bootstrap/internal/nixconf"
+	"bootstrap/internal/receipt"
 	"bootstrap/internal/shellenv"
 )
 
@@ -19,7 +22,8 @@ import (
 //
 // Key: the templates, the package set, and the group that reads the prefix, if there is one. What trying out the sandbox, the upstream cache and the
 // store of another Nix came to is in the output: it is found out when the stage runs.
-// Output: sandbox, substituters, local (another Nix's store, as a substituter), and the sha256 of every file written, by its path.
+// Output: sandbox, substituters, local (another Nix's store, as a substituter), where it has none of these the
+// reason, and the sha256 of every file written, by its path.
 func configureStage() stage {
 	return stage{
 		name: Configure, does: "write nix.conf and the files for shells",
@@ -44,6 +48,7 @@ func configureStage() stage {
 				r.toolsRooted() && r.rooted(r.known(Native), "nix")
 		},
 		build: (*installation).configure,
+		again: (*installation).configuredAgain,
 	}
 }
 
@@ -53,15 +58,44 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	out := outputs{"sandbox": r.trial()["sandbox"]}
+	if out["sandbox"] != "true" {
+		out[noSandbox] = r.trial()["reason"]
+	}
 	conf, err := r.foundConf(ctx, Configure, out)
 	if err != nil {
 		return nil, err
 	}
+	files, err := r.confFiles(ctx, conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.writeFiles(Configure, files, out); err != nil {
+		return nil, err
+	}
+	tools, names := r.tools()
+	if err := r.useCaches(); err != nil {
+		return nil, err
+	}
+	if err := r.root(Configure, tools, names...); err != nil {
+		return nil, err
+	}
+	if err := r.root(Configure, r.known(Native), "nix"); err != nil {
+		return nil, err
+	}
+	if err := r.mkdir(Configure, journal.Directory, l.BuildDir(), 0o755); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// confFiles returns the files of the stage, with that text of nix.conf.
+func (r *installation) confFiles(ctx context.Context, conf []byte) ([]shellenv.File, error) {
+	l := r.layout
 	files, err := shellenv.Files(l)
 	if err != nil {
 		return nil, err
 	}
-	tools, names := r.tools()
+	tools, _ := r.tools()
 	authorities, err := r.authorities(ctx, tools)
 	if err != nil {
 		return nil, err
@@ -78,25 +112,45 @@ func (r *installation) configure(ctx context.Context) (outputs, error) {
 		}
 		files = append(files, shellenv.File{Path: l.WriterConf(), Content: writer, Mode: 0o600})
 	}
-	files = append(files,
+	return append(files,
 		shellenv.File{Path: l.NixConf(), Content: conf, Mode: 0o644},
-		shellenv.File{Path: l.Certificates(), Content: bundle, Mode: 0o644})
-	if err := r.writeFiles(Configure, files, out); err != nil {
-		return nil, err
+		shellenv.File{Path: l.Certificates(), Content: bundle, Mode: 0o644}), nil
+}
+
+// configuredAgain makes the text of every file once more, from what was found out when they were written, and
+// compares it with what is recorded of them. Another program would not write the same.
+func (r *installation) configuredAgain(s receipt.Stage) (remake, error) {
+	if s.Key != r.keys[Configure] {
+		return nil, fault.New(fault.Unfit, fmt.Errorf("--rebuild configure: in prefix %q another bootstrap than this has written the files", r.layout.Store),
+			"use the release of bootstrap that `bootstrap provenance` names")
 	}
-	if err := r.useCaches(); err != nil {
-		return nil, err
+	out := s.Outputs
+	for _, o := range [][2]string{{"sandbox", noSandbox}, {"substituters", noSubstituters}, {"local", noLocal}} {
+		if (out[o[0]] == "" || out[o[0]] == "false") && out[o[1]] == "" {
+			return nil, r.tooOld(Configure, "the reason why nix.conf has no "+o[0])
+		}
 	}
-	if err := r.root(Configure, tools, names...); err != nil {
-		return nil, err
-	}
-	if err := r.root(Configure, r.known(Native), "nix"); err != nil {
-		return nil, err
-	}
-	if err := r.mkdir(Configure, journal.Directory, l.BuildDir(), 0o755); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return func(ctx context.Context, tell func(name, path string, identical bool)) error {
+		conf, err := r.nixConf(outputs{"sandbox": out["sandbox"], "reason": out[noSandbox]},
+			sources{cacheReason: out[noSubstituters], local: out["local"], localReason: out[noLocal]})
+		if err != nil {
+			return err
+		}
+		if tools, _ := r.tools(); tools["cacert"] == "" { // then they are read from the seed
+			if err := r.bringRoles(ctx, lock.CACert); err != nil {
+				return err
+			}
+		}
+		files, err := r.confFiles(ctx, conf)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			sum := sha256.Sum256(f.Content)
+			tell(filepath.Base(f.Path), f.Path, hex.EncodeToString(sum[:]) == out[f.Path])
+		}
+		return nil
+	}, nil
 }
 
 // toolsRooted reports whether each of the tools has its GC root.

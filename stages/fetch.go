@@ -14,6 +14,7 @@ import (
 	"bootstrap/internal/fetch"
 	"bootstrap/internal/lock"
 	"bootstrap/internal/mirror"
+	"bootstrap/internal/receipt"
 	"bootstrap/internal/resolve"
 	"bootstrap/templates"
 )
@@ -43,6 +44,7 @@ func fetchStage() stage {
 			return n == 0
 		},
 		build: (*installation).fetchSeed,
+		again: func(r *installation, _ receipt.Stage) (remake, error) { return r.fetchAgain, nil },
 	}
 }
 
@@ -106,16 +108,7 @@ func (r *installation) fetchSeed(ctx context.Context) (outputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fetchElsewhere(ctx, f); err != nil {
-		return nil, err
-	}
-	var from mirror.Mirror
-	if n, _ := f.Missing(r.files(r.seed(), "")); n > 0 {
-		if from, err = mirror.Find(ctx, r.mirrorOptions()); err != nil {
-			return nil, err
-		}
-	}
-	_, err = f.Fetch(ctx, r.files(r.seed(), from.URL))
+	from, err := r.bring(ctx, f, r.seed())
 	var gone *fetch.GoneError
 	if errors.As(err, &gone) {
 		if err := r.resolveAgain(ctx, f, from.URL, gone); err != nil {
@@ -130,6 +123,60 @@ func (r *installation) fetchSeed(ctx context.Context) (outputs, error) {
 		return nil, err
 	}
 	return outputs{"files": fmt.Sprint(len(r.seed()) + len(r.offeredFiles()))}, nil
+}
+
+// bring has the files of entries be in the cache, each with its digest found right, and returns the mirror
+// that was asked, if one was.
+func (r *installation) bring(ctx context.Context, f *fetch.Fetcher, entries []lock.Entry) (from mirror.Mirror, err error) {
+	if err := r.fetchElsewhere(ctx, f, entries); err != nil {
+		return from, err
+	}
+	if n, _ := f.Missing(r.files(entries, "")); n > 0 {
+		if from, err = mirror.Find(ctx, r.mirrorOptions()); err != nil {
+			return from, err
+		}
+	}
+	_, err = f.Fetch(ctx, r.files(entries, from.URL))
+	return from, err
+}
+
+// bringRoles has the files of roles be in the cache.
+func (r *installation) bringRoles(ctx context.Context, roles ...lock.Role) error {
+	f, err := r.fetcher()
+	if err != nil {
+		return err
+	}
+	from, err := r.bring(ctx, f, r.lock.For(r.arch, roles...))
+	return blame(err, from)
+}
+
+// fetchAgain compares every file of the seed with the lock: what the cache has is read once more, and what
+// it has not any more is fetched.
+func (r *installation) fetchAgain(ctx context.Context, tell func(name, path string, identical bool)) error {
+	f, err := r.fetcher()
+	if err != nil {
+		return err
+	}
+	var missing []lock.Entry
+	for _, e := range r.seed() {
+		there, right, err := f.Compare(ctx, r.files([]lock.Entry{e}, "")[0])
+		switch {
+		case err != nil:
+			return err
+		case there:
+			tell(e.Name, e.Path, right)
+		default:
+			missing = append(missing, e)
+		}
+	}
+	from, err := r.bring(ctx, f, missing)
+	if err != nil {
+		return blame(err, from)
+	}
+	for _, e := range missing {
+		tell(e.Name, e.Path, true)
+	}
+	return nil
 }
 
 // blame says in the hint which mirror was asked, and how it was found: it may be one of the host's own

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"bootstrap/internal/fault"
 	"bootstrap/internal/lock"
+	"bootstrap/internal/mirror"
+	"bootstrap/internal/nar"
+	"bootstrap/internal/receipt"
 	"bootstrap/internal/run"
 
 	version "github.com/hashicorp/go-version"
@@ -20,8 +24,9 @@ const oldestHost = ">= 2.24"
 // hostStage: host = relink(unpack(seed: nix-bin and the libraries it needs)).
 //
 // Key: the packages it is made of, or the Nix that was named instead; where it lies.
-// Output: nix, its path; version; shell, a static /bin/sh for sandboxes; and what trying out
-// the sandbox with it came to: sandbox, reason.
+// Output: nix, its path; version; shell, a static /bin/sh for sandboxes; tree, the hash of the directory
+// as a store path has one; of a Nix that was named, sha256, and from, its URL; and what trying out the
+// sandbox with it came to: sandbox, reason.
 func hostStage() stage {
 	return stage{
 		name: Host, does: "make the host nix run here", usedBy: []string{Toolchain, Bootstrap},
@@ -37,6 +42,7 @@ func hostStage() stage {
 			return sandboxed && exists(out["shell"]) && exists(r.hostAshPath()) && r.runs(ctx, Host, out["nix"])
 		},
 		build: (*installation).makeHost,
+		again: (*installation).hostAgain,
 	}
 }
 
@@ -49,21 +55,15 @@ func (r *installation) hostRoles() []lock.Role {
 
 func (r *installation) makeHost(ctx context.Context) (outputs, error) {
 	out := outputs{"shell": r.hostShellPath(), "nix": r.hostProgram()}
-	if err := freshTree(r.layout.HostDir()); err != nil {
-		return nil, err
-	}
-	if err := r.hostShells(ctx); err != nil {
-		return nil, err
-	}
 	var err error
-	switch {
-	case r.Host == "":
-		err = r.relinkHost(ctx, out["nix"])
-	case isURL(r.Host):
-		err = r.fetchHost(ctx, out["nix"])
-	}
-	if err != nil {
+	if out["tree"], err = r.hostTree(ctx, out["nix"]); err != nil {
 		return nil, err
+	}
+	switch {
+	case isURL(r.Host):
+		out["from"], out["sha256"] = mirror.Redact(r.Host), r.HostSHA256
+	case r.Host != "":
+		out["sha256"] = fileDigest(r.Host)
 	}
 	if out["version"], err = r.hostVersion(ctx, out["nix"]); err != nil {
 		return nil, err
@@ -75,6 +75,81 @@ func (r *installation) makeHost(ctx context.Context) (outputs, error) {
 	out["summary"] = "nix " + out["version"] + ", builds " + sandboxed(out["sandbox"])
 	return out, nil
 }
+
+// hostTree makes the directory of the host nix, and returns the hash of it. It is that of names, contents
+// and links, as a store path's is, so that neither time nor umask is in it; the place is, by relinking.
+func (r *installation) hostTree(ctx context.Context, program string) (hash string, err error) {
+	dir := r.layout.HostDir()
+	if err := freshTree(dir); err != nil {
+		return "", err
+	}
+	if err := r.hostShells(ctx); err != nil {
+		return "", err
+	}
+	switch {
+	case r.Host == "":
+		err = r.relinkHost(ctx, program)
+	case isURL(r.Host):
+		err = r.fetchHost(ctx, program)
+	}
+	if err != nil {
+		return "", err
+	}
+	work, err := os.OpenRoot(filepath.Dir(dir))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, work.Close()) }()
+	sum, _, err := nar.Sum(work, filepath.Base(dir))
+	return sum.String(), err
+}
+
+// hostAgain makes the directory of the host nix once more, compares it with what is recorded of that, and
+// removes it. A Nix that lies elsewhere is compared by its digest.
+func (r *installation) hostAgain(s receipt.Stage) (remake, error) {
+	out := s.Outputs
+	named := r.Host != "" && !isURL(r.Host)
+	switch {
+	case out["tree"] == "":
+		return nil, r.tooOld(Host, "the hash of the host nix")
+	case s.Key != r.keys[Host]:
+		return nil, r.otherInputs(Host)
+	case named && !exists(r.Host):
+		return nil, fault.New(fault.Unfit, fmt.Errorf("--rebuild host: %q, the host nix that was named, is not there any more", r.Host),
+			"put it back there for as long as it is compared")
+	}
+	return func(ctx context.Context, tell func(name, path string, identical bool)) (err error) {
+		defer func() { err = errors.Join(err, removeTree(r.layout.HostDir())) }()
+		if err := r.bringRoles(ctx, r.hostRoles()...); err != nil {
+			return err
+		}
+		tree, err := r.hostTree(ctx, out["nix"])
+		if err != nil {
+			return err
+		}
+		tell("host", r.layout.HostDir(), tree == out["tree"])
+		if named {
+			tell("nix", r.Host, fileDigest(r.Host) == out["sha256"])
+		}
+		return nil
+	}, nil
+}
+
+// namedHost returns the Nix that was named as the host nix, and its digest, by the record of the stage;
+// nothing if it was that of the seed.
+func (r *installation) namedHost(out outputs) (host, sha256 string) {
+	switch program := out["nix"]; {
+	case program == filepath.Join(r.layout.HostDir(), seedProgram):
+		return "", ""
+	case out["from"] != "":
+		return out["from"], out["sha256"]
+	default:
+		return program, ""
+	}
+}
+
+// seedProgram is the host nix of the seed, in the directory of the stage.
+const seedProgram = "nix/usr/bin/nix"
 
 // hostShellPath returns where the static shell of the host nix is.
 func (r *installation) hostShellPath() string { return filepath.Join(r.layout.HostDir(), "sh") }
@@ -88,7 +163,7 @@ func (r *installation) hostAshPath() string { return filepath.Join(r.layout.Host
 func (r *installation) hostProgram() string {
 	switch {
 	case r.Host == "":
-		return filepath.Join(r.layout.HostDir(), "nix/usr/bin/nix")
+		return filepath.Join(r.layout.HostDir(), seedProgram)
 	case isURL(r.Host):
 		return filepath.Join(r.layout.HostDir(), "nix")
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"bootstrap/internal/journal"
+	"bootstrap/internal/lineage"
 	"bootstrap/internal/nixcmd"
 	"bootstrap/internal/receipt"
 	"bootstrap/internal/shellrc"
@@ -27,7 +28,24 @@ func installStage() stage {
 				(!r.ShellHook || out["hooked"] == "true")
 		},
 		build: (*installation).makeProfile,
+		again: func(r *installation, _ receipt.Stage) (remake, error) { return r.linkedAgain, nil },
 	}
+}
+
+// linkedAgain compares the links through the current generation with those that would be made, the profile's
+// among them. An installation of an earlier release has the files themselves there, and only the profile.
+func (r *installation) linkedAgain(_ context.Context, tell func(name, path string, identical bool)) error {
+	profile := r.layout.DefaultProfile()
+	for _, m := range lineage.Members(r.layout) {
+		switch {
+		case m.Live == profile && (r.gen.flat || r.extended(profile)):
+			program, err := filepath.EvalSymlinks(nixcmd.Program(profile))
+			tell(m.Name, m.Live, err == nil && program == nixcmd.Program(r.known(Native)["nix"]))
+		case !r.gen.flat:
+			tell(m.Name, m.Live, m.Linked(r.layout))
+		}
+	}
+	return nil
 }
 
 // userDirs makes the directories of the user, with the modes that Nix and its collector expect.

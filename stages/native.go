@@ -30,6 +30,7 @@ func nativeStage() stage {
 		},
 		build:  (*installation).makeNative,
 		settle: (*installation).settleNative,
+		again:  (*installation).builtAgain,
 	}
 }
 
@@ -126,14 +127,22 @@ func (r *installation) dropScaffold(ctx context.Context, n nixcmd.Nix) error {
 	if err := os.Remove(filepath.Join(r.rootsDir(), "nix-bootstrap")); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	if storePath := r.recorded(Bootstrap)["nix"]; storePath != "" && exists(storePath) {
-		args := append(collector(), "--delete", storePath)
-		if _, err := n.Command("nix-store", args...).Output(ctx); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			r.emit(event.Warn, Install, "the bootstrap nix is still there: "+lastLine(err))
-		}
+	if err := r.deleteBootstrap(ctx, n, Install); err != nil {
+		return err
 	}
 	return errors.Join(removeTree(r.layout.HostDir()), removeTree(r.layout.RuntimeDir()))
+}
+
+// deleteBootstrap has Nix delete the bootstrap nix, and warns if it does not.
+func (r *installation) deleteBootstrap(ctx context.Context, n nixcmd.Nix, stage string) error {
+	storePath := r.recorded(Bootstrap)["nix"]
+	if storePath == "" || !exists(storePath) {
+		return nil
+	}
+	args := append(collector(), "--delete", storePath)
+	_, err := n.Command("nix-store", args...).Output(ctx)
+	if err != nil && ctx.Err() == nil {
+		r.emit(event.Warn, stage, "the bootstrap nix is still there: "+lastLine(err))
+	}
+	return ctx.Err()
 }

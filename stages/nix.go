@@ -166,8 +166,12 @@ func buildError(stage, log, text string, err error) error {
 	if text == "" || !errors.As(err, &failed) {
 		return err
 	}
+	hint := "the log has the whole output of the build"
+	if log == "" {
+		hint = ""
+	}
 	return &fault.Error{
-		Kind: fault.General, Log: log, Hint: "the log has the whole output of the build",
+		Kind: fault.General, Log: log, Hint: hint,
 		Err: fmt.Errorf("stage %s: %s\n  %s", stage, text, strings.Join(failed.Tail, "\n  ")),
 	}
 }

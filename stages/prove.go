@@ -12,6 +12,7 @@ import (
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
 	"bootstrap/internal/prefix"
+	"bootstrap/internal/receipt"
 	"bootstrap/internal/run"
 	"bootstrap/internal/shellenv"
 	"bootstrap/internal/shellrc"
@@ -38,6 +39,13 @@ func proveStage() stage {
 			return !r.BuildHello || r.haveValid(ctx, Prove, out, "hello") && r.rooted(out, "hello")
 		},
 		build: (*installation).prove,
+		again: func(r *installation, s receipt.Stage) (remake, error) {
+			if s.Outputs["hello"] == "" {
+				return nil, fault.New(fault.Unfit, fmt.Errorf("--rebuild prove: in prefix %q the proof has built nothing to keep", r.layout.Store),
+					"`bootstrap --prefix` with --build-hello has it build GNU hello")
+			}
+			return r.builtAgain(s)
+		},
 	}
 }
 

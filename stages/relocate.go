@@ -3,6 +3,7 @@ package stages
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"bootstrap/internal/journal"
 	"bootstrap/internal/nixbundle"
 	"bootstrap/internal/nixcmd"
+	"bootstrap/internal/receipt"
 	"bootstrap/internal/relocate"
 	"bootstrap/internal/storelock"
 	"bootstrap/internal/transplant"
@@ -39,6 +41,7 @@ func relocateStage() stage {
 			return len(paths) > 1 && unaltered(ctx, r.relocatedNix(out), paths...)
 		},
 		build: (*installation).relocate,
+		again: (*installation).relocatedAgain,
 	}
 }
 
@@ -57,49 +60,93 @@ func (r *installation) relocatedNix(out outputs) nixcmd.Nix {
 	return r.builtNix(Relocate, nixcmd.Program(out["nix"]))
 }
 
-func (r *installation) relocate(ctx context.Context) (outputs, error) {
-	b, err := r.From.source(r, Relocate).Open(ctx)
+func (r *installation) relocate(ctx context.Context) (out outputs, err error) {
+	err = r.transplanted(ctx, r.From, r.refuseBundle, func(h *nixbundle.Head, staged *transplant.Staged) error {
+		_ = r.record("relocate staged", nil)
+		out = outputs{
+			"nix": staged.Nix, "from": r.From.Shown, "bundle": h.SHA256, "source": h.Store,
+			"sha256": r.From.SHA256, "key": r.From.keyText(),
+		}
+		maps.Copy(out, staged.Tools)
+		if len(h.Store) > len(r.layout.Store) {
+			out["filled"] = "true"
+		}
+		if err := r.settle(ctx, staged, out); err != nil {
+			return err
+		}
+		if err := r.root(Relocate, out, toolNames(out)...); err != nil {
+			return err
+		}
+		out["shell"] = filepath.Join(out[ShellAttribute], "bin", "busybox")
+		if err := r.trySandboxWith(ctx, out, Relocate, r.strayNix); err != nil {
+			return err
+		}
+		out["summary"] = fmt.Sprintf("%d places rewritten in %d store paths", staged.Counts[relocate.Rewritten]+staged.Counts[relocate.Repaired], len(staged.Paths))
+		return nil
+	})
+	return out, err
+}
+
+// transplanted makes store paths of this prefix of what is in a bundle, if that fits, and has something done
+// with them while no collector is at work, which would delete what is not registered.
+func (r *installation) transplanted(ctx context.Context, from *From, refuse func(*nixbundle.Head) error, do func(*nixbundle.Head, *transplant.Staged) error) error {
+	b, err := from.source(r, Relocate).Open(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer b.Close()
-	if err := r.refuseBundle(&b.Head); err != nil {
-		return nil, err
+	if err := refuse(&b.Head); err != nil {
+		return err
 	}
-	// From here on no collector deletes what is not registered yet.
 	release, err := storelock.Shared(ctx, r.layout.State, func() { r.emit(event.Note, Relocate, "waiting for a garbage collection of this store") })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
 	staged, err := transplant.Stage(ctx, transplant.Options{
 		Head: b.Head, Body: b.Body(), Layout: r.layout, Tmp: r.layout.TmpDir(), Done: r.meter(Relocate, b.Head.Bytes),
 	})
 	if err != nil {
-		return nil, nixbundle.Fault(r.From.Shown, err)
+		return nixbundle.Fault(from.Shown, err)
 	}
 	defer staged.Close()
-	_ = r.record("relocate staged", nil)
-	out := outputs{
-		"nix": staged.Nix, "from": r.From.Shown, "bundle": b.Head.SHA256, "source": b.Head.Store,
-		"sha256": r.From.SHA256, "key": r.From.keyText(),
+	return do(&b.Head, staged)
+}
+
+// relocatedAgain relocates the bundle once more, and compares what comes out with Nix's database. What was
+// written of it goes: it has names that no store path has. A path that was collected since is nobody's any more.
+func (r *installation) relocatedAgain(s receipt.Stage) (remake, error) {
+	from := fromOutputs(s.Outputs)
+	if !nixbundle.IsURL(from.Location) && !exists(from.Location) {
+		return nil, fault.New(fault.Unfit, fmt.Errorf("--rebuild relocate: bundle %q: it is not there any more", from.Shown),
+			"put it back there for as long as it is compared")
 	}
-	maps.Copy(out, staged.Tools)
-	if len(b.Head.Store) > len(r.layout.Store) {
-		out["filled"] = "true"
+	same := func(h *nixbundle.Head) error {
+		if h.SHA256 == from.body {
+			return nil
+		}
+		return fault.New(fault.Unfit, fmt.Errorf("--rebuild relocate: bundle %q: it is another one by now", from.Shown),
+			"put the one there that the prefix came from for as long as it is compared")
 	}
-	if err := r.settle(ctx, staged, out); err != nil {
-		return nil, err
-	}
-	if err := r.root(Relocate, out, toolNames(out)...); err != nil {
-		return nil, err
-	}
-	out["shell"] = filepath.Join(out[ShellAttribute], "bin", "busybox")
-	if err := r.trySandboxWith(ctx, out, Relocate, r.strayNix); err != nil {
-		return nil, err
-	}
-	out["summary"] = fmt.Sprintf("%d places rewritten in %d store paths", staged.Counts[relocate.Rewritten]+staged.Counts[relocate.Repaired], len(staged.Paths))
-	return out, nil
+	return func(ctx context.Context, tell func(name, path string, identical bool)) error {
+		return r.transplanted(ctx, from, same, func(_ *nixbundle.Head, staged *transplant.Staged) (err error) {
+			defer func() { err = errors.Join(err, staged.Discard()) }()
+			paths := make([]string, len(staged.Paths))
+			for i, p := range staged.Paths {
+				paths[i] = p.Path
+			}
+			infos, err := r.installed(Relocate).PathInfo(ctx, paths...)
+			if err != nil {
+				return err
+			}
+			for _, p := range staged.Paths {
+				if registered := infos[p.Path].NarHash; registered != "" {
+					tell(p.Name(), p.Path, registered == p.NarHash.String())
+				}
+			}
+			return nil
+		})
+	}, nil
 }
 
 // settle gives what is staged its names, and has the Nix among it evaluate the package set: it has to

@@ -140,6 +140,7 @@ func setStage() stage {
 			maps.Copy(out, r.set.record())
 			return r.root(Toolchain, out, setAttributes()...)
 		},
+		again: (*installation).builtAgain,
 	}
 }
 

@@ -165,9 +165,9 @@ func archived(entries []lock.Entry) []lock.Entry {
 	return slices.DeleteFunc(slices.Clone(entries), func(e lock.Entry) bool { return e.URL != "" })
 }
 
-// fetchElsewhere brings what is not of the archive into the cache.
-func (r *installation) fetchElsewhere(ctx context.Context, f *fetch.Fetcher) error {
-	for _, e := range elsewhere(r.seed()) {
+// fetchElsewhere brings what of the entries is not of the archive into the cache.
+func (r *installation) fetchElsewhere(ctx context.Context, f *fetch.Fetcher, entries []lock.Entry) error {
+	for _, e := range elsewhere(entries) {
 		file := fetch.File{SHA256: e.SHA256, Size: e.Size, Name: e.Path, Path: e.File()}
 		if file.Path == "" {
 			file.URLs = []string{e.URL}

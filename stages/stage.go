@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"bootstrap/internal/journal"
+	"bootstrap/internal/receipt"
 )
 
 // Names of the stages, in order, as the plan, the journal and the receipt have them.
@@ -53,6 +54,9 @@ type stage struct {
 	build func(*installation, context.Context) (outputs, error)
 	// settle does what is left once the outputs are in the store, wherever they come from. May be nil.
 	settle func(*installation, context.Context, outputs) error
+	// again returns what makes the outputs once more and compares, by what the receipt says of the
+	// stage; an error says why that cannot be. Nil where nothing is made that could be; see [Again].
+	again func(*installation, receipt.Stage) (remake, error)
 }
 
 // pipeline returns the stages that have a key, in order. The probe comes before all of them.

@@ -19,6 +19,13 @@ type sources struct {
 	localReason string // why there is none
 }
 
+// Names of the outputs that say why nix.conf has no sandbox, no public cache, and no store of another Nix.
+const (
+	noSandbox      = "no_sandbox"
+	noSubstituters = "no_substituters"
+	noLocal        = "no_local"
+)
+
 // foundConf asks for what nix.conf depends on and renders it. What it was told goes into out.
 func (r *installation) foundConf(ctx context.Context, stage string, out outputs) ([]byte, error) {
 	var found sources
@@ -31,10 +38,12 @@ func (r *installation) foundConf(ctx context.Context, stage string, out outputs)
 	}
 	out["substituters"], out["local"] = nixconf.Public().URL, found.local
 	if found.cacheReason != "" {
-		out["substituters"] = ""
+		out["substituters"], out[noSubstituters] = "", found.cacheReason
 		r.emit(event.Note, stage, "no cache is set for sources: "+found.cacheReason)
 	}
-	if found.local != "" {
+	if found.local == "" {
+		out[noLocal] = found.localReason
+	} else {
 		r.emit(event.Note, stage, "sources come from "+r.Classic+" first, where it has them")
 	}
 	return r.nixConf(r.trial(), found)

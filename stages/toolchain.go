@@ -116,6 +116,7 @@ func toolchainStage() stage {
 			}
 			return r.root(Toolchain, out, toolAttributes()...)
 		},
+		again: (*installation).builtAgain,
 	}
 }
 

@@ -22,47 +22,58 @@ type verification struct {
 	Outputs []provenance.Output `json:"outputs"`
 	Paths   int                 `json:"paths"` // store paths whose contents were compared
 	Drift   []drift             `json:"drift"` // what is not as it was made
-	Rebuilt []rebuilt           `json:"rebuilt"`
+	Rebuilt []stages.Remade     `json:"rebuilt"`
 }
 
-// rebuilt is a derivation that was built once more.
-type rebuilt struct {
-	Stage     string `json:"stage"`
-	Name      string `json:"name"`
-	Path      string `json:"path"`
-	Identical bool   `json:"identical"`
+// verifyFlags are those of the command.
+type verifyFlags struct {
+	stateFlags
+	mirror, snapshot string
+	rebuild          []string
 }
 
 func verifyCommand(m machine) *cobra.Command {
-	f := &prefixFlags{}
-	asJSON := false
-	var rebuild []string
+	f := &verifyFlags{}
 	cmd := &cobra.Command{
 		Use:   "verify --prefix DIR",
-		Short: "Compare what is installed with the records, and build it once more if wished",
+		Short: "Compare what is installed with the records, and make it once more if wished",
 		Long: `verify compares the files that were written with the receipt, and every byte of what the stages built,
 and of what that refers to, with Nix's database. It changes nothing; "bootstrap repair" mends.
 
---rebuild builds the derivations of a stage once more, beside what is there (nix build --rebuild), and
-says of each whether the result is identical: toolchain, native, which takes as long as it took to
-compile, or prove, which is hello, if that was asked for. The files that configure and install have
-written are compared in any case; what the other stages make is gone, or is what these are made of. The exit code is 4 if anything is not what it was.`,
+--rebuild then makes once more what a stage has made, and says of each thing whether it is identical:
+
+  fetch      each file of the lock: the one in the cache of downloads, or fetched if it is not there
+  host       the host nix, unpacked and relinked; removed again
+  toolchain  its derivations, built beside what is there (nix build --rebuild)
+  bootstrap  the bootstrap nix, compiled by the native nix; deleted again
+  relocate   every store path of the bundle that the prefix came from
+  native     its derivation; that takes as long as it took to compile
+  configure  the text of nix.conf and of the files for shells
+  install    the links through the current generation, the profile among them
+  prove      GNU hello, if that was asked for
+
+A stage is refused where the prefix was made without it, or has no record to compare with. The exit
+code is 4 if anything is not what it was.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return verify(cmd.Context(), m, f, rebuild, asJSON)
+			return verify(cmd.Context(), m, f)
 		},
 	}
-	f.register(cmd.Flags())
-	cmd.Flags().StringSliceVar(&rebuild, "rebuild", nil, "build the derivations of these `stages` once more: toolchain, native, prove")
-	registerJSON(cmd.Flags(), &asJSON, "print what was compared, and what differs, as JSON")
+	s := cmd.Flags()
+	f.prefixFlags.register(s)
+	registerCacheDir(s, &f.cacheDir)
+	registerMirror(s, &f.mirror)
+	registerSnapshot(s, &f.snapshot)
+	s.StringSliceVar(&f.rebuild, "rebuild", nil, "make once more what these `stages` have made: "+strings.Join(stages.Remakable(), ", "))
+	registerJSON(s, &f.json, "print what was compared, and what differs, as JSON")
 	return cmd
 }
 
-func verify(ctx context.Context, m machine, f *prefixFlags, rebuild []string, asJSON bool) error {
-	for _, stage := range rebuild {
-		if !slices.Contains(rebuildable(), stage) {
-			return fault.New(fault.Usage, fmt.Errorf("--rebuild %q: is no stage whose derivations are kept", stage),
-				"name one or more of "+strings.Join(rebuildable(), ", "))
+func verify(ctx context.Context, m machine, f *verifyFlags) error {
+	for _, stage := range f.rebuild {
+		if !slices.Contains(stages.Remakable(), stage) {
+			return fault.New(fault.Usage, fmt.Errorf("--rebuild %q: is no stage that makes anything which could be made once more", stage),
+				"name one or more of "+strings.Join(stages.Remakable(), ", "))
 		}
 	}
 	o, err := f.own(m)
@@ -75,16 +86,16 @@ func verify(ctx context.Context, m machine, f *prefixFlags, rebuild []string, as
 	if err := o.layout.MayWrite(); err != nil {
 		return err
 	}
-	v := verification{Outputs: o.outputs(), Drift: []drift{}, Rebuilt: []rebuilt{}}
+	v := verification{Outputs: o.outputs(), Drift: []drift{}, Rebuilt: []stages.Remade{}}
 	if err := o.compare(ctx, &v); err != nil {
 		return err
 	}
-	if len(rebuild) > 0 && len(v.Drift) == 0 { // on what is damaged nothing can be built
-		if err := o.rebuild(ctx, m, &v, rebuild); err != nil {
+	if len(f.rebuild) > 0 && len(v.Drift) == 0 { // on what is damaged nothing can be built
+		if err := f.again(ctx, m, o, &v); err != nil {
 			return err
 		}
 	}
-	if asJSON {
+	if f.json {
 		if err := printJSON(m.stdout, v); err != nil {
 			return err
 		}
@@ -94,14 +105,26 @@ func verify(ctx context.Context, m machine, f *prefixFlags, rebuild []string, as
 	return v.err(o.layout.Store)
 }
 
-// rebuildable returns the stages whose outputs are derivations that stay.
-func rebuildable() []string { return []string{stages.Toolchain, stages.Native, stages.Prove} }
-
-// hello returns what the proof has built to keep, if that was asked for.
-func (o own) hello() (provenance.Output, bool) {
-	s, _ := o.receipt.Stage(stages.Prove)
-	path := s.Outputs["hello"]
-	return provenance.Output{Stage: stages.Prove, Name: "hello", Path: path}, path != ""
+// again makes once more what the stages have made that the flags name.
+func (f *verifyFlags) again(ctx context.Context, m machine, o own, v *verification) error {
+	with, err := f.options(m, o.layout)
+	if err != nil {
+		return err
+	}
+	if with.Lock, err = installedLock(o); err != nil {
+		return err
+	}
+	if with.Transport, err = f.transport(m, o.layout); err != nil {
+		return err
+	}
+	with.Mirror, with.MirrorEnv, with.Snapshot = f.mirror, m.getenv("BOOTSTRAP_MIRROR"), f.snapshot
+	with.Command, with.Run = "bootstrap "+strings.Join(redacted(m.args), " "), runName(m)
+	view := newView(m, viewOptions{json: f.json})
+	defer view.Close()
+	with.Sink = view
+	made, err := stages.Again(ctx, with, f.rebuild...)
+	v.Rebuilt = append(v.Rebuilt, made...)
+	return errors.Join(err, view.Close())
 }
 
 // compare looks at the files that were written, and at the store.
@@ -143,48 +166,6 @@ func (o own) compare(ctx context.Context, v *verification) error {
 	return nil
 }
 
-// rebuild builds the derivations of stages once more.
-func (o own) rebuild(ctx context.Context, m machine, v *verification, names []string) (err error) {
-	if _, built := o.receipt.Stage(stages.Toolchain); !built {
-		return fault.New(fault.Unfit, fmt.Errorf("--rebuild %s: prefix %q has no compiler", strings.Join(names, ","), o.layout.Store),
-			"`bootstrap --prefix` brings the one of the package set")
-	}
-	hello, proved := o.hello()
-	if !proved && slices.Contains(names, stages.Prove) {
-		return fault.New(fault.Unfit, fmt.Errorf("--rebuild prove: in prefix %q the proof has built nothing to keep", o.layout.Store),
-			"`bootstrap --prefix` with --build-hello has it build GNU hello")
-	}
-	compiled := slices.IndexFunc(names, func(name string) bool { return name != stages.Toolchain })
-	if s, _ := o.receipt.Stage(stages.Configure); s.Outputs["sandbox"] == "false" && compiled >= 0 {
-		// Without one, Nix builds what is there already at a path of another name, and puts the right
-		// name where it finds that one. A compiler leaves parts of it where it does not look.
-		return fault.New(fault.Unfit, fmt.Errorf("--rebuild %s: prefix %q builds without a sandbox, and Nix cannot compare compiled programs then", names[compiled], o.layout.Store),
-			"install the same at the same place on another host, and compare what `bootstrap verify --json` prints in both (docs/REBUILD.md)")
-	}
-	held, err := o.lock(ctx, m, "verify")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, held.Release()) }()
-	all := slices.Clone(v.Outputs)
-	if proved {
-		all = append(all, hello)
-	}
-	for _, out := range all {
-		// The shell, and the files of nixpkgs, are added to the store: there is nothing to build.
-		if !slices.Contains(names, out.Stage) || !stages.Derived(out.Name) {
-			continue
-		}
-		fmt.Fprintf(m.stderr, "building %s once more\n", out.Path)
-		same, err := o.nix.Rebuild(ctx, o.layout.Packages, out.Name, out.Path)
-		if err != nil {
-			return err
-		}
-		v.Rebuilt = append(v.Rebuilt, rebuilt{Stage: out.Stage, Name: out.Name, Path: out.Path, Identical: same})
-	}
-	return nil
-}
-
 // err is the verdict.
 func (v verification) err(store string) error {
 	different := 0
@@ -198,8 +179,8 @@ func (v verification) err(store string) error {
 		return fault.New(fault.Verify, fmt.Errorf("prefix %q: %d files or store paths are not what they were", store, len(v.Drift)),
 			"`bootstrap repair` makes anew what is damaged")
 	case different > 0:
-		return fault.New(fault.Verify, fmt.Errorf("prefix %q: %d derivations did not give the same again", store, different),
-			"what is installed is what was built then; if the host is sound, please report this")
+		return fault.New(fault.Verify, fmt.Errorf("prefix %q: %d things did not come out the same again", store, different),
+			"what is installed is what was made then; if the host is sound, please report this")
 	}
 	return nil
 }

@@ -60,9 +60,13 @@ type mirrorFlags struct {
 }
 
 func (f *mirrorFlags) register(s *pflag.FlagSet) {
-	s.StringVar(&f.mirror, "mirror", "", "`URL` of a Debian mirror (default: $BOOTSTRAP_MIRROR, the host's apt sources, a public one)")
+	registerMirror(s, &f.mirror)
 	registerKeyring(s, &f.keyring)
 	s.BoolVar(&f.allowExpired, "allow-expired-index", false, "take an index of the mirror whose Valid-Until has passed")
+}
+
+func registerMirror(s *pflag.FlagSet, to *string) {
+	s.StringVar(to, "mirror", "", "`URL` of a Debian mirror (default: $BOOTSTRAP_MIRROR, the host's apt sources, a public one)")
 }
 
 // stateFlags are those by which it is decided what is done already: the place, and the inputs
