@@ -39,7 +39,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("transport", func(t *testing.T) { testTransport(t, first) })
 			t.Run("relocation", func(t *testing.T) { testRelocation(t, first) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, first) })
-			t.Run("reproducible", func(t *testing.T) { testReproducible(t, first, "toolchain") })
+			t.Run("reproducible", func(t *testing.T) { testReproducible(t, first, "fetch", "host", "toolchain", "relocate") })
 			t.Run("gc", func(t *testing.T) { testGC(t, first) })
 			t.Run("collect", func(t *testing.T) { testCollect(t, first) })
 			t.Run("busy", func(t *testing.T) { testBusy(t, first) })

@@ -22,21 +22,24 @@ import (
 // what it writes without compiling anything; BOOTSTRAP_STANDING_CACHE is its cache of downloads.
 func TestStanding(t *testing.T) {
 	for name, group := range map[string]func(*testing.T, *place, *place){
-		"builders":     func(t *testing.T, a, _ *place) { testBuilders(t, a) },
-		"bundles":      func(t *testing.T, a, _ *place) { testBundles(t, a) },
-		"cache":        testCache,
-		"days":         func(t *testing.T, a, _ *place) { testDays(t, a) },
-		"destdir":      func(t *testing.T, a, _ *place) { testDestdir(t, a) },
-		"exports":      testExports,
-		"generations":  func(t *testing.T, a, _ *place) { testGenerations(t, a) },
-		"isolation":    testIsolation,
-		"packages":     func(t *testing.T, a, _ *place) { testPackages(t, a) },
-		"relocating":   func(t *testing.T, a, _ *place) { testRelocating(t, a) },
-		"relocation":   func(t *testing.T, a, _ *place) { testRelocation(t, a) },
-		"reproducible": func(t *testing.T, a, _ *place) { testReproducible(t, a, "toolchain", "native") },
-		"shared":       func(t *testing.T, a, _ *place) { testShared(t, a) },
-		"stores":       testStores,
-		"transport":    func(t *testing.T, a, _ *place) { testTransport(t, a) },
+		"builders":    func(t *testing.T, a, _ *place) { testBuilders(t, a) },
+		"bundles":     func(t *testing.T, a, _ *place) { testBundles(t, a) },
+		"cache":       testCache,
+		"days":        func(t *testing.T, a, _ *place) { testDays(t, a) },
+		"destdir":     func(t *testing.T, a, _ *place) { testDestdir(t, a) },
+		"exports":     testExports,
+		"generations": func(t *testing.T, a, _ *place) { testGenerations(t, a) },
+		"isolation":   testIsolation,
+		"packages":    func(t *testing.T, a, _ *place) { testPackages(t, a) },
+		"relocating":  func(t *testing.T, a, _ *place) { testRelocating(t, a) },
+		"relocation":  func(t *testing.T, a, _ *place) { testRelocation(t, a) },
+		"reproducible": func(t *testing.T, a, _ *place) {
+			testReproducible(t, a, "fetch", "host", "toolchain", "relocate", "native")
+			t.Run("rebuild bootstrap", func(t *testing.T) { testRebuild(t, a, "bootstrap") })
+		},
+		"shared":    func(t *testing.T, a, _ *place) { testShared(t, a) },
+		"stores":    testStores,
+		"transport": func(t *testing.T, a, _ *place) { testTransport(t, a) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := standing(t)
