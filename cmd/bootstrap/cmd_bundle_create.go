@@ -14,6 +14,7 @@ import (
 	"bootstrap/internal/fault"
 	"bootstrap/internal/nixbundle"
 	"bootstrap/internal/probe"
+	"bootstrap/internal/transplant"
 	"bootstrap/stages"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,8 @@ func bundleCreateCommand(m machine) *cobra.Command {
 		Use:   "create -o nix.bundle --prefix DIR",
 		Short: "Write the Nix of the prefix to a file that other prefixes can be made from",
 		Long: `create writes the native nix of the prefix with all that it refers to, and the derivations and sources
-that it was made by, to one file: the same bytes for the same prefix and keys.
+that it was made by, to one file: the same bytes for the same prefix and keys. It moves all of it to
+another place first, without writing anything: what cannot be moved is refused here.
 
 The file says nothing of who made it unless it is signed; whoever installs from it gives the public
 key, or the sha256 that is printed.`,
@@ -72,6 +74,9 @@ func createBundle(ctx context.Context, m machine, f *createFlags) error {
 		return err
 	}
 	defer e.Close()
+	if err := transplant.Movable(ctx, &head, e.root, e.closure); err != nil {
+		return err
+	}
 	var written *nixbundle.Head
 	out, err := e.produce(ctx, func(w io.Writer, scratch string, done func(int64)) (err error) {
 		written, err = nixbundle.Write(ctx, w, nixbundle.Options{

@@ -169,7 +169,7 @@ func TestLeavingTheChoice(t *testing.T) {
 			}
 			bundletest.New(t, filepath.Join(dir, "made"), filepath.Join(home, "made-for-more-places"), "#!/bin/sh\n", nil).Write(file, key)
 			term := atTerminal(t, home, "--prefix", "auto", "--from", file, "--from-key", key.Public().String())
-			for _, text := range []string{"Where?", home + "/nix-prefix0123456789/store", home + "/.local/nix-prefix012/store", share + "/nix-pre/store"} {
+			for _, text := range []string{"Where?", home + "/nix-prefixcLaGQTvg0k/store", home + "/.local/nix-prefixcLa/store", share + "/nix-pre/store"} {
 				term.waitFor(t, text)
 			}
 			term.isLeft(t, leave)

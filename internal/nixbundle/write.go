@@ -69,6 +69,13 @@ func Write(ctx context.Context, to io.Writer, o Options) (*Head, error) {
 	return &h, err
 }
 
+// Made returns the paths of a bundle that are moved: what a wanted path refers to, and itself, but for what the
+// derivation needs to be known, which is evaluated anew.
+func Made(c *closure.Closure, derivation, wanted string) ([]closure.Path, error) {
+	_, made, err := split(c, derivation, wanted)
+	return made, err
+}
+
 // split returns what a derivation needs to be known, and what else belongs to what it makes. Each is
 // in the order of the names.
 func split(c *closure.Closure, derivation, wanted string) (recipe, made []closure.Path, err error) {

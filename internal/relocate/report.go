@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -118,10 +119,12 @@ func (r *Report) Of(v Verdict) []Finding {
 type RefusedError struct{ Findings []Finding }
 
 func (e *RefusedError) Error() string {
+	// A place may have been looked at more than once, with the same result.
+	findings := slices.Compact(slices.Clone(e.Findings))
 	lines := make([]string, 0, 4)
-	for i, f := range e.Findings {
-		if i == 3 && len(e.Findings) > 4 {
-			lines = append(lines, fmt.Sprintf("and %d more", len(e.Findings)-i))
+	for i, f := range findings {
+		if i == 3 && len(findings) > 4 {
+			lines = append(lines, fmt.Sprintf("and %d more", len(findings)-i))
 			break
 		}
 		lines = append(lines, f.String())

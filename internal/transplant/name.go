@@ -3,8 +3,9 @@ package transplant
 import "path/filepath"
 
 // letters are what made-up names consist of: no four of them come twice in a row, so that a piece of
-// a name tells where in it it stands.
-const letters = "nix-prefix0123456789abcdefghjklmnopqrstuvwyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+// a name tells where in it it stands. They are in no order, since programs have tables of digits and
+// of the alphabet: code with a piece of such a name in it by chance could not be moved.
+const letters = "nix-prefixcLaGQTvg0kpb8uZRmFnNjwtIMYWPh1EzXCe7OJBKfUrs52dyVDo6AS43Hq9l"
 
 // StoreOf returns a store directory of a length in a directory below base, which is clean; "" if there
 // is none. Try, from 0 on, gives other ones.

@@ -309,6 +309,18 @@ func TestUniqueWindows(t *testing.T) {
 	}
 }
 
+// TestNamesAreNoTable looks for two letters in a made-up name that follow each other in every table of digits or of
+// the alphabet.
+func TestNamesAreNoTable(t *testing.T) {
+	t.Parallel()
+	name := strings.ToLower(strings.TrimPrefix(transplant.StoreOf(50, "/", 20), "/"))
+	for i := 1; i < len(name)-len("/store"); i++ {
+		if name[i] == name[i-1]+1 {
+			t.Errorf("%q in %q", name[i-1:i+1], name)
+		}
+	}
+}
+
 // TestScriptMakesTheSameNames holds scripts/bundles to the names that are made up here.
 func TestScriptMakesTheSameNames(t *testing.T) {
 	t.Parallel()
@@ -322,5 +334,30 @@ func TestScriptMakesTheSameNames(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, strings.Fields(string(out))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestMovable tries what is in a store itself: what can be moved, and what no place would do for.
+func TestMovable(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ text, refusal string }{
+		"its own directory": {"at /opt/store, in /opt/var/nix", ""},
+		"damaged":           {"\x1f\x8b\x08\x00 is how gzip begins", "compressed data that is not read"},
+	} {
+		dir := filepath.Join(t.TempDir(), "store")
+		w := bundletest.New(t, dir, "/opt", "#!/bin/sh\n", storetest.Tree{"share/text": tt.text})
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		err = transplant.Movable(t.Context(), &w.Head, root, w.Closure())
+		if tt.refusal == "" && err != nil || tt.refusal != "" && (err == nil || !strings.Contains(err.Error(), tt.refusal)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		var f *fault.Error
+		if err != nil && (!errors.As(err, &f) || f.Kind != fault.Unfit || f.Hint == "") {
+			t.Errorf("%s: %#v", name, err)
+		}
 	}
 }
