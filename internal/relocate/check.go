@@ -39,7 +39,7 @@ func newChecker(m *Map) *checker {
 	if len(pairs) <= maxPairs {
 		k.from.leads, k.to.leads = from, to
 	}
-	k.kinds = newKinds(pairs)
+	k.kinds = newKinds(pairs, false)
 	k.seam = seam{ahead: overlap, look: k.count}
 	return k
 }

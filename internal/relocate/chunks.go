@@ -39,30 +39,30 @@ func (s pairSet) add(w uint64) { s[w&0xffff/64] |= 1 << (w & 63) }
 // has looks at the first two of eight bytes.
 func (s pairSet) has(w uint64) bool { return s[w&0xffff/64]&(1<<(w&63)) != 0 }
 
-// sieve says quickly that something is not in a set.
+// sieve says quickly that something is not in a set: all that is in it has its three bits set in one word.
 type sieve []uint64
 
 func newSieve(n int) sieve {
-	size := 1 << 12
-	for size < 32*n {
+	size := 1 << 6
+	for size < n/6 { // of the bits of a word, less than a quarter are set
 		size *= 2
 	}
-	return make(sieve, size/64)
+	return make(sieve, size)
 }
 
-func (s sieve) slot(w uint64) (word uint64, bit uint) {
-	h := (w * 0x9e3779b97f4a7c15) >> 32 & (uint64(len(s))*64 - 1)
-	return h / 64, uint(h % 64)
+func (s sieve) slot(w uint64) (word, bits uint64) {
+	h := w * 0x9e3779b97f4a7c15
+	return h >> 32 & uint64(len(s)-1), 1<<(h>>26&63) | 1<<(h>>20&63) | 1<<(h>>14&63)
 }
 
 func (s sieve) add(w uint64) {
-	word, bit := s.slot(w)
-	s[word] |= 1 << bit
+	word, bits := s.slot(w)
+	s[word] |= bits
 }
 
 func (s sieve) has(w uint64) bool {
-	word, bit := s.slot(w)
-	return s[word]&(1<<bit) != 0
+	word, bits := s.slot(w)
+	return s[word]&bits == bits
 }
 
 func load64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
@@ -180,7 +180,13 @@ func (t *chunkTable) weakAt(b []byte) []piece {
 }
 
 // isTail says whether eight bytes may be the last digits of a hash part, and the name.
-func isTail(w uint64) bool { return isBase32[byte(w)] && hasByte(w, '-') }
+func isTail(w uint64) bool {
+	n := 0
+	for n < window && isBase32[byte(w>>(8*n))] {
+		n++
+	}
+	return n > 0 && n < window && byte(w>>(8*n)) == '-'
+}
 
 // hasByte says whether one of eight bytes is c.
 func hasByte(w uint64, c byte) bool {

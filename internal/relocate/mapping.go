@@ -142,7 +142,7 @@ func (m *Map) find() {
 	if m.leads = leads(sources(m.dirs)); len(m.leads)+len(escapes)+1 > maxPairs {
 		m.leads = nil
 	}
-	m.kinds = newKinds(append(append(pairsOf(m.leads), escapes...), sectionPair))
+	m.kinds = newKinds(append(append(pairsOf(m.leads), escapes...), sectionPair), true)
 }
 
 func sources(dirs []dir) (list []string) {

@@ -18,7 +18,7 @@ type marks struct {
 	digit []uint64 // of Nix's base 32
 	graph []uint64 // 0x21 to 0x7f: no store path has any other
 	zero  []uint64
-	edge  []uint64 // '/' and '-': what is beside a hash part
+	edge  []uint64 // '/' and '-': what is beside a hash part; nil if nobody asks
 	pair  []uint64 // the first of two bytes of [kinds]
 }
 
@@ -33,8 +33,10 @@ type codeMarks struct {
 // kinds are the tables by which bytes are told apart, in the form in which they are compared with 32 bytes at once.
 // A byte is of a kind if the kind's bit is set for its lower four bits, and for its upper ones.
 type kinds struct {
-	low, high         vector // digits, edges, and the first of pairs
-	low2, high2       vector // the second of pairs
+	edges             bool      // are marked
+	first, second     [128]byte // the kinds of each byte as the first and as the second of two, for machines that can look up as much
+	low, high         vector    // digits, edges, and the first of pairs
+	low2, high2       vector    // the second of pairs
 	codeLow, codeHigh vector
 
 	nibble, space                 vector
@@ -87,9 +89,10 @@ func kind(low, high *vector, c byte, bit int) {
 	}
 }
 
-// newKinds makes the tables for some pairs of bytes, all below 0x80.
-func newKinds(pairs [][2]byte) *kinds {
+// newKinds makes the tables for some pairs of bytes, none of which a path cannot have.
+func newKinds(pairs [][2]byte, edges bool) *kinds {
 	k := &kinds{
+		edges:  edges,
 		nibble: every(0x0f), space: every(0x20),
 		digitBits: every(7 << digitBit), edgeBits: every(1 << edgeBit),
 		farBits: every(1 << farBit), nearBits: every(1<<equalsBit | 1<<b8Bit), rexBits: every(1 << rexBit), opBits: every(15 << opBit),
@@ -106,6 +109,9 @@ func newKinds(pairs [][2]byte) *kinds {
 		p := pairs[min(i, len(pairs)-1)]
 		kind(&k.low, &k.high, p[0], pairBit+i)
 		kind(&k.low2, &k.high2, p[1], pairBit+i)
+	}
+	for c := range k.first {
+		k.first[c], k.second[c] = k.low[c&15]&k.high[c>>4], k.low2[c&15]&k.high2[c>>4]
 	}
 	for _, op := range farOps {
 		kind(&k.codeLow, &k.codeHigh, op, farBit)
@@ -133,8 +139,11 @@ func blocks(b []byte) int { return (len(b) + block - 1) / block }
 // mark marks all of b, the last block of which may be short.
 func (k *kinds) mark(m *marks, b []byte) {
 	m.n = blocks(b)
-	for _, words := range []*[]uint64{&m.digit, &m.graph, &m.zero, &m.edge, &m.pair} {
+	for _, words := range []*[]uint64{&m.digit, &m.graph, &m.zero, &m.pair} {
 		*words = resize(*words, m.n)
+	}
+	if k.edges {
+		m.edge = resize(m.edge, m.n)
 	}
 	k.markFrom(m, 0, b)
 }
@@ -199,7 +208,10 @@ func (k *kinds) markPlainly(m *marks, first, n int, b []byte) {
 			}
 		}
 		at := first + i
-		m.digit[at], m.graph[at], m.zero[at], m.edge[at], m.pair[at] = digit, graph, zero, edge, pair
+		m.digit[at], m.graph[at], m.zero[at], m.pair[at] = digit, graph, zero, pair
+		if m.edge != nil {
+			m.edge[at] = edge
+		}
 	}
 }
 

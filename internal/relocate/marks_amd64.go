@@ -6,7 +6,7 @@ import "golang.org/x/sys/cpu"
 func (k *kinds) markBlocks(m *marks, first, n int, b []byte) {
 	_ = b[n*block]
 	switch {
-	case cpu.X86.HasAVX512BW:
+	case cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI:
 		markAVX512(m, first, &b[0], n, k)
 	case cpu.X86.HasAVX2:
 		markAVX2(m, first, &b[0], n, k)
@@ -28,7 +28,7 @@ func (k *kinds) markCodeBlocks(m *codeMarks, first, n int, b []byte) {
 	}
 }
 
-// markAVX512 marks n blocks, n being at least one.
+// markAVX512 marks n blocks, n being at least one. It needs VBMI as well.
 //
 //go:noescape
 func markAVX512(m *marks, first int, src *byte, n int, k *kinds)

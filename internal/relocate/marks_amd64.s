@@ -26,45 +26,46 @@
 	MOVQ codeMarks_far(AX), R11
 
 // func markAVX512(m *marks, first int, src *byte, n int, k *kinds)
+//
+// Kinds are looked up for all bytes below 0x80 at once, and only for those that a path may have. Half of the words are
+// stored by way of another register: either way takes two cycles, but both go on at the same time.
 TEXT ·markAVX512(SB), NOSPLIT, $0-40
 	WORDS
 	MARKS
-	VBROADCASTI64X4 kinds_nibble(DX), Z16
-	VBROADCASTI64X4 kinds_low(DX), Z17
-	VBROADCASTI64X4 kinds_high(DX), Z18
-	VBROADCASTI64X4 kinds_low2(DX), Z19
-	VBROADCASTI64X4 kinds_high2(DX), Z20
-	VBROADCASTI64X4 kinds_space(DX), Z21
-	VBROADCASTI64X4 kinds_digitBits(DX), Z22
-	VBROADCASTI64X4 kinds_edgeBits(DX), Z23
+	VMOVDQU64 kinds_first(DX), Z16
+	VMOVDQU64 (kinds_first+64)(DX), Z17
+	VMOVDQU64 kinds_second(DX), Z18
+	VMOVDQU64 (kinds_second+64)(DX), Z19
+	VBROADCASTI64X4 kinds_space(DX), Z20
+	VBROADCASTI64X4 kinds_digitBits(DX), Z21
+	VBROADCASTI64X4 kinds_edgeBits(DX), Z22
 
 blocks:
-	VMOVDQU64 0(SI), Z0
-	VMOVDQU64 1(SI), Z1
-	VPSRLW    $4, Z0, Z2
-	VPANDQ    Z16, Z2, Z2
-	VPSHUFB   Z2, Z18, Z2
-	VPSHUFB   Z0, Z17, Z3
-	VPANDQ    Z2, Z3, Z3
-	VPSRLW    $4, Z1, Z4
-	VPANDQ    Z16, Z4, Z4
-	VPSHUFB   Z4, Z20, Z4
-	VPSHUFB   Z1, Z19, Z5
-	VPANDQ    Z4, Z5, Z5
-	VPTESTMB  Z22, Z3, K1
-	VPCMPGTB  Z21, Z0, K2
-	VPTESTNMB Z0, Z0, K3
-	VPTESTMB  Z23, Z3, K4
-	VPTESTMB  Z5, Z3, K5
-	KMOVQ     K1, (R8)(BX*8)
-	KMOVQ     K2, (R9)(BX*8)
-	KMOVQ     K3, (R10)(BX*8)
-	KMOVQ     K4, (R11)(BX*8)
-	KMOVQ     K5, (R12)(BX*8)
-	ADDQ      $64, SI
-	INCQ      BX
-	DECQ      CX
-	JNZ       blocks
+	VMOVDQU64  0(SI), Z0
+	VMOVDQU64  1(SI), Z1
+	VPTESTNMB  Z0, Z0, K1
+	VPCMPGTB   Z20, Z0, K2
+	VPCMPGTB   Z20, Z1, K3
+	VPERMI2B.Z Z17, Z16, K2, Z0
+	VPERMI2B.Z Z19, Z18, K3, Z1
+	VPTESTMB   Z21, Z0, K4
+	VPTESTMB   Z1, Z0, K5
+	KMOVQ      K1, (R10)(BX*8)
+	KMOVQ      K2, DX
+	MOVQ       DX, (R9)(BX*8)
+	KMOVQ      K4, (R8)(BX*8)
+	KMOVQ      K5, DI
+	MOVQ       DI, (R12)(BX*8)
+	TESTQ      R11, R11
+	JZ         next
+	VPTESTMB   Z22, Z0, K6
+	KMOVQ      K6, (R11)(BX*8)
+
+next:
+	ADDQ $64, SI
+	INCQ BX
+	DECQ CX
+	JNZ  blocks
 	VZEROUPPER
 	RET
 
@@ -148,9 +149,13 @@ blocks:
 	MOVL      DX, half(R12)(BX*8)
 
 // func markAVX2(m *marks, first int, src *byte, n int, k *kinds)
+//
+// Where nobody asks for edges, they are written where pairs are, and these over them.
 TEXT ·markAVX2(SB), NOSPLIT, $0-40
 	WORDS
 	MARKS
+	TESTQ   R11, R11
+	CMOVQEQ R12, R11
 	VPXOR   Y15, Y15, Y15
 	VMOVDQU kinds_nibble(DX), Y14
 	VMOVDQU kinds_low(DX), Y13

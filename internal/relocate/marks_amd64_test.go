@@ -10,10 +10,10 @@ import (
 
 // TestMarksOfEachKind: a machine that can do the better one does the other one as well.
 func TestMarksOfEachKind(t *testing.T) {
-	if !cpu.X86.HasAVX512BW || !cpu.X86.HasAVX2 {
+	if !cpu.X86.HasAVX512BW || !cpu.X86.HasAVX512VBMI || !cpu.X86.HasAVX2 {
 		t.Skip("there are not both")
 	}
-	k := newKinds(some)
+	k := newKinds(some, true)
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 2000 {
 		b := make([]byte, 8*block+1)

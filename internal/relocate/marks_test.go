@@ -28,11 +28,11 @@ func sized(n int) (m marks, c codeMarks) {
 }
 
 // some are pairs; the fourth is the third once more.
-var some = [][2]byte{{'\\', '/'}, {0, 0x7f}, {'p', 't'}}
+var some = [][2]byte{{'\\', '/'}, {'!', 0x7f}, {'p', 't'}}
 
 // TestMarks: every byte, and every pair of bytes with some others, is marked as it should be, at every place of a block.
 func TestMarks(t *testing.T) {
-	k := newKinds(some)
+	k := newKinds(some, true)
 	for place := range block {
 		for first := range 256 {
 			for _, second := range []int{0, 0x05, 0x15, 0x2f, 0x74, 0x7f, 0x80, 0xb8, 0xbf, 0xc0, 0xff} {
@@ -55,7 +55,7 @@ func TestMarks(t *testing.T) {
 
 // TestPlainMarks: what bytes are marked as is what is said of them.
 func TestPlainMarks(t *testing.T) {
-	k := newKinds(some)
+	k := newKinds(some, true)
 	m, c := sized(1)
 	for first := range 256 {
 		for second := range 256 {

@@ -48,8 +48,12 @@ func (p *places) texts(k *kinds, b []byte, base64 bool) {
 		for ; set != 0; set &= set - 1 {
 			i := g*together + bits.TrailingZeros8(set)
 			at := i * block
-			p.pairs = places64(p.pairs, at, m.pair[i])
-			p.wide = places64(p.wide, at, zigzag(m.zero[i], m.graph[i]))
+			if x := m.pair[i]; x != 0 {
+				p.pairs = places64(p.pairs, at, x)
+			}
+			if x := zigzag(m.zero[i], m.graph[i]); x != 0 {
+				p.wide = places64(p.wide, at, x)
+			}
 			for x := sixteen(m.digit[i]); x != 0; x &= x - 1 {
 				q := at + bits.TrailingZeros64(x)
 				p.hashes = extend(p.hashes, q-16, q+1)
@@ -109,10 +113,18 @@ func (p *places) pieces(k *kinds, b []byte) {
 		for ; set != 0; set &= set - 1 {
 			i := g*together + bits.TrailingZeros8(set)
 			at := i * block
-			p.movabs = places64(p.movabs, at+2, c.movabs[i])
-			p.loads = places64(p.loads, at, c.load[i])
-			p.lasts = places64(p.lasts, at, p.operands(i))
-			p.digits(i)
+			if x := c.movabs[i]; x != 0 {
+				p.movabs = places64(p.movabs, at+2, x)
+			}
+			if x := c.load[i]; x != 0 {
+				p.loads = places64(p.loads, at, x)
+			}
+			if x := p.operands(i); x != 0 {
+				p.lasts = places64(p.lasts, at, x)
+			}
+			if x := fives(m.digit[i], m.digit[i+1]); x != 0 {
+				p.digits(i, x)
+			}
 		}
 	}
 }
@@ -133,13 +145,9 @@ func (p *places) operands(i int) uint64 {
 }
 
 // digits notes where in block i digits begin of which a window of eight bytes has enough: eight of them, or five with an
-// edge beside them.
-func (p *places) digits(i int) {
+// edge beside them. They are among those in five, where five begin.
+func (p *places) digits(i int, five uint64) {
 	digit, edge := p.marks.digit, p.marks.edge
-	five := fives(digit[i], digit[i+1])
-	if five == 0 {
-		return
-	}
 	edges := edge[i]<<1 | before(edge, i)>>63 // in front
 	for x := five &^ (digit[i]<<1 | before(digit, i)>>63); x != 0; x &= x - 1 {
 		at := bits.TrailingZeros64(x)

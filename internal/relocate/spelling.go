@@ -45,6 +45,35 @@ var base64Value = func() (t [256]byte) {
 	return t
 }()
 
+// base64Kinds says of each byte whether it is a digit, and which of four digits it may be that encode text: in the first
+// three letters or zeros begin, and what the fourth one adds is the end of the third letter.
+var base64Kinds = func() (t [256]uint8) {
+	for c, ok := range isBase64 {
+		if !ok {
+			continue
+		}
+		v := base64Value[c]
+		t[c] = base64Digit
+		if v == 0 || v >= ' '>>2 && v <= 0x7f>>2 {
+			t[c] |= textFirst
+		}
+		if v&8 == 0 {
+			t[c] |= textSecond
+		}
+		if v&2 == 0 {
+			t[c] |= textThird
+		}
+	}
+	return t
+}()
+
+const (
+	base64Digit = 1 << iota
+	textFirst
+	textSecond
+	textThird
+)
+
 // minBase64 is how many digits encode a hash part at least.
 const minBase64 = (hashLen*8 + 5) / 6
 
@@ -66,13 +95,7 @@ func (c *content) findBase64(from, to int) {
 		for start > 0 && isBase64[b[start-1]] && p-start < ahead/2 {
 			start--
 		}
-		end := min(len(b), start+2*ahead)
-		for i, c := range b[p:end] {
-			if !isBase64[c] {
-				end = p + i
-				break
-			}
-		}
+		end := p + base64Run(b[p:min(len(b), start+2*ahead)])
 		long := end-start >= 2*ahead
 		if end < len(b) && (long || end-start < minLine || lineEnd(b[end:]) == 0) &&
 			(end-start < minBase64 || likely(b[start:end]) == [4]bool{}) {
@@ -121,8 +144,11 @@ const row = 9
 func likely(digits []byte) (phases [4]bool) {
 	const apart = len(phases)
 	text := func(i int) bool {
-		return i >= 0 && i+2 < len(digits) &&
-			isText(base64Value[digits[i]], base64Value[digits[i+1]], base64Value[digits[i+2]])
+		if i < 0 || i+2 >= len(digits) {
+			return false
+		}
+		a, b, c := base64Kinds[digits[i]], base64Kinds[digits[i+1]], base64Kinds[digits[i+2]]
+		return a/textFirst&(b/textSecond)&(c/textThird)&1 != 0 // at once, since each alone is as often true as not
 	}
 	for phase := range phases {
 		for i := phase; i+2 < len(digits) && !phases[phase]; i += row * apart {
@@ -142,10 +168,19 @@ func likely(digits []byte) (phases [4]bool) {
 	return phases
 }
 
-// isText says whether the first three of four digits encode letters or zeros: what the fourth one adds is the end of
-// the third letter.
-func isText(a, b, c byte) bool {
-	return (a == 0 || a >= ' '>>2 && a <= 0x7f>>2) && b&8 == 0 && c&2 == 0
+// base64Run is how many digits b begins with.
+func base64Run(b []byte) int {
+	n := 0
+	for ; n+8 <= len(b); n += 8 {
+		d, k := (*[8]byte)(b[n:]), &base64Kinds
+		if k[d[0]]&k[d[1]]&k[d[2]]&k[d[3]]&k[d[4]]&k[d[5]]&k[d[6]]&k[d[7]]&base64Digit == 0 {
+			break
+		}
+	}
+	for n < len(b) && isBase64[b[n]] {
+		n++
+	}
+	return n
 }
 
 // lineEnd returns the length of a line break within base64.
