@@ -137,7 +137,7 @@ func (r *installation) configuredAgain(s receipt.Stage) (remake, error) {
 			return err
 		}
 		if tools, _ := r.tools(); tools["cacert"] == "" { // then they are read from the seed
-			if err := r.bringRoles(ctx, lock.CACert); err != nil {
+			if err := r.bringRoles(ctx, Configure, lock.CACert); err != nil {
 				return err
 			}
 		}

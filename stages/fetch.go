@@ -97,9 +97,12 @@ func (r *installation) snapshots(e lock.Entry) []string {
 	return bases
 }
 
-func (r *installation) fetcher() (*fetch.Fetcher, error) {
+func (r *installation) fetcher() (*fetch.Fetcher, error) { return r.fetcherOf(Fetch) }
+
+// fetcherOf is one that tells of its progress as part of a stage.
+func (r *installation) fetcherOf(stage string) (*fetch.Fetcher, error) {
 	return fetch.New(fetch.Options{
-		CacheDir: r.CacheDir, Transport: r.Transport, Sink: r.Sink, Stage: Fetch, Now: r.Now,
+		CacheDir: r.CacheDir, Transport: r.Transport, Sink: r.Sink, Stage: stage, Now: r.Now,
 	})
 }
 
@@ -140,9 +143,9 @@ func (r *installation) bring(ctx context.Context, f *fetch.Fetcher, entries []lo
 	return from, err
 }
 
-// bringRoles has the files of roles be in the cache.
-func (r *installation) bringRoles(ctx context.Context, roles ...lock.Role) error {
-	f, err := r.fetcher()
+// bringRoles has the files of roles be in the cache, for a stage that is made once more.
+func (r *installation) bringRoles(ctx context.Context, stage string, roles ...lock.Role) error {
+	f, err := r.fetcherOf(stage)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func (r *installation) hostAgain(s receipt.Stage) (remake, error) {
 	}
 	return func(ctx context.Context, tell func(name, path string, identical bool)) (err error) {
 		defer func() { err = errors.Join(err, removeTree(r.layout.HostDir())) }()
-		if err := r.bringRoles(ctx, r.hostRoles()...); err != nil {
+		if err := r.bringRoles(ctx, Host, r.hostRoles()...); err != nil {
 			return err
 		}
 		tree, err := r.hostTree(ctx, out["nix"])
