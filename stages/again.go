@@ -10,7 +10,6 @@ import (
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
-	"bootstrap/internal/holder"
 	"bootstrap/internal/journal"
 	"bootstrap/internal/receipt"
 )
@@ -67,9 +66,7 @@ func Again(ctx context.Context, o Options, names ...string) (made []Remade, err 
 	if _, err := r.remakings(names); err != nil {
 		return nil, err
 	}
-	held, err := holder.Acquire(ctx, holder.Options{
-		Path: r.layout.LockFile(), Prefix: r.layout.Store, Command: r.Command, Now: r.Now,
-	})
+	held, err := r.hold(ctx)
 	if err != nil {
 		return nil, err
 	}

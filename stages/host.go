@@ -114,6 +114,8 @@ func (r *installation) hostAgain(s receipt.Stage) (remake, error) {
 		return nil, r.tooOld(Host, "the hash of the host nix")
 	case s.Key != r.keys[Host]:
 		return nil, r.otherInputs(Host)
+	case named && out["sha256"] == "":
+		return nil, r.tooOld(Host, "the digest of the host nix that was named")
 	case named && !exists(r.Host):
 		return nil, fault.New(fault.Unfit, fmt.Errorf("--rebuild host: %q, the host nix that was named, is not there any more", r.Host),
 			"put it back there for as long as it is compared")

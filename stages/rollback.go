@@ -11,7 +11,6 @@ import (
 
 	"bootstrap/internal/event"
 	"bootstrap/internal/fault"
-	"bootstrap/internal/holder"
 	"bootstrap/internal/journal"
 	"bootstrap/internal/lineage"
 	"bootstrap/internal/nixcmd"
@@ -32,9 +31,7 @@ func Rollback(ctx context.Context, o Options, number int) (_ *lineage.Generation
 	if _, err := r.backTo(number); err != nil { // before anything is written
 		return nil, err
 	}
-	held, err := holder.Acquire(ctx, holder.Options{
-		Path: r.layout.LockFile(), Prefix: r.layout.Store, Command: r.Command, Now: r.Now,
-	})
+	held, err := r.hold(ctx)
 	if err != nil {
 		return nil, err
 	}

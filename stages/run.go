@@ -109,20 +109,26 @@ func Execute(ctx context.Context, o Options) (*Result, error) {
 	return &Result{Plan: p, Receipt: rec}, nil
 }
 
+// hold takes the lock of the prefix, and tells if it was left by a run that has died.
+func (r *installation) hold(ctx context.Context) (*holder.Lock, error) {
+	held, err := holder.Acquire(ctx, holder.Options{
+		Path: r.layout.LockFile(), Prefix: r.layout.Store, Command: r.Command, Now: r.Now,
+	})
+	if err == nil && held.Note != "" {
+		r.emit(event.Warn, "", held.Note)
+	}
+	return held, err
+}
+
 func (r *installation) execute(ctx context.Context) (rec *receipt.Receipt, err error) {
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	held, err := holder.Acquire(ctx, holder.Options{
-		Path: r.layout.LockFile(), Prefix: r.layout.Store, Command: r.Command, Now: r.Now,
-	})
+	held, err := r.hold(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, held.Release()) }()
-	if held.Note != "" {
-		r.emit(event.Warn, "", held.Note)
-	}
 	j, err := journal.Open(journal.Options{Path: r.layout.Journal(), Run: r.Run, Now: r.Now})
 	if err != nil {
 		return nil, err

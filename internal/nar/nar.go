@@ -45,6 +45,24 @@ func (c *counter) Write(p []byte) (int, error) {
 // is an error.
 func Write(w io.Writer, root *os.Root, name string) error { return write(w, root, name, nil) }
 
+// Read has use read the archive of what has a name in root, while it is made. Use has to read it to its end, or fail.
+func Read(root *os.Root, name string, use func(io.Reader) error) error {
+	r, w := io.Pipe()
+	made := make(chan error, 1)
+	go func() {
+		err := Write(w, root, name)
+		w.CloseWithError(err)
+		made <- err
+	}()
+	err := use(r)
+	r.CloseWithError(err)
+	// Each gets the other's error, so that of use is the first, or has it in it.
+	if merr := <-made; err == nil {
+		err = merr
+	}
+	return err
+}
+
 func write(w io.Writer, root *os.Root, name string, without []string) error {
 	a := &writer{w: w, root: root, without: without, buf: make([]byte, 128<<10)}
 	a.text(magic)

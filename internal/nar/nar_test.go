@@ -2,6 +2,9 @@ package nar_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,5 +139,31 @@ func TestParse(t *testing.T) {
 		if _, err := nar.Parse(text); err == nil {
 			t.Errorf("%q: no error", text)
 		}
+	}
+}
+
+// TestRead has an archive read while it is made, by somebody who reads it, who breaks off, and who stops too soon.
+func TestRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "file"), strings.Repeat("text", 1<<16), 0o644)
+	root := open(t, dir)
+	var want, got bytes.Buffer
+	if err := nar.Write(&want, root, "file"); err != nil {
+		t.Fatal(err)
+	}
+	all := func(r io.Reader) error { _, err := got.ReadFrom(r); return err }
+	if err := nar.Read(root, "file", all); err != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("%d bytes, not %d: %v", got.Len(), want.Len(), err)
+	}
+	enough := errors.New("enough")
+	if err := nar.Read(root, "file", func(io.Reader) error { return enough }); err != enough {
+		t.Errorf("one who breaks off: %v", err)
+	}
+	if err := nar.Read(root, "file", func(io.Reader) error { return nil }); err == nil {
+		t.Error("one who stops too soon is told nothing")
+	}
+	if err := nar.Read(root, "none", all); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is not there: %v", err)
 	}
 }

@@ -160,18 +160,12 @@ func writeEntries(ctx context.Context, w *packed.Writer, o Options, paths []clos
 }
 
 // writeNAR writes the archive of a path, which must have the size that is registered.
-func writeNAR(w *packed.Writer, root *os.Root, p closure.Path) (err error) {
-	r, out := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := nar.Write(out, root, p.Base())
-		out.CloseWithError(err)
-		done <- err
-	}()
+func writeNAR(w *packed.Writer, root *os.Root, p closure.Path) error {
 	sum := sha256.New()
-	err = w.Reader(narName(p.Path), 0o444, p.NarSize, io.TeeReader(r, sum))
-	r.CloseWithError(err)
-	if err = errors.Join(err, <-done); err != nil {
+	err := nar.Read(root, p.Base(), func(r io.Reader) error {
+		return w.Reader(narName(p.Path), 0o444, p.NarSize, io.TeeReader(r, sum))
+	})
+	if err != nil {
 		return err
 	}
 	if got := nar.Digest(sum.Sum(nil)); got != p.NarHash {

@@ -3,6 +3,7 @@ package transplant
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,8 +42,16 @@ func Movable(ctx context.Context, h *nixbundle.Head, root *os.Root, c *closure.C
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := movePath(m, root, p); err != nil {
-			return unmovable(h, fmt.Errorf("%s: %w", p.Path, err))
+		err := nar.Read(root, p.Base(), func(r io.Reader) error {
+			_, err := relocate.Relocate(io.Discard, r, relocate.Options{Map: m})
+			return err
+		})
+		var no *relocate.RefusedError
+		switch {
+		case errors.As(err, &no):
+			return unmovable(h, fmt.Errorf("%s: %w", p.Path, no))
+		case err != nil:
+			return fmt.Errorf("bundle: %q: %w", p.Path, err)
 		}
 	}
 	return nil
@@ -52,23 +61,6 @@ func unmovable(h *nixbundle.Head, err error) error {
 	return fault.New(fault.Unfit, fmt.Errorf("prefix of %q: its Nix cannot be moved: %w", h.Store, err),
 		"a prefix with another name, or of another length, may do; `scripts/bundles -n LENGTH` prints one. "+
 			"`bootstrap export tar` and `bootstrap cache push` take this one to prefixes of the same store directory")
-}
-
-// movePath moves one store path to nowhere.
-func movePath(m *relocate.Map, root *os.Root, p closure.Path) error {
-	r, w := io.Pipe()
-	packed := make(chan error, 1)
-	go func() {
-		err := nar.Write(w, root, p.Base())
-		w.CloseWithError(err)
-		packed <- err
-	}()
-	_, err := relocate.Relocate(io.Discard, r, relocate.Options{Map: m})
-	r.CloseWithError(err)
-	if perr := <-packed; perr != nil && err == nil {
-		err = perr
-	}
-	return err
 }
 
 // elsewhere is a directory as long as another one, and like no other.
