@@ -144,6 +144,8 @@ func (k *kinds) mark(m *marks, b []byte) {
 	}
 	if k.edges {
 		m.edge = resize(m.edge, m.n)
+	} else {
+		m.edge = nil // which is what the marking goes by
 	}
 	k.markFrom(m, 0, b)
 }

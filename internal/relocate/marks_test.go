@@ -12,7 +12,7 @@ import (
 // words are the words of marks, without those behind them.
 func (m *marks) words() (all [][]uint64) {
 	for _, w := range [][]uint64{m.digit, m.graph, m.zero, m.edge, m.pair} {
-		all = append(all, w[:m.n])
+		all = append(all, w[:min(m.n, len(w))]) // nobody may have asked for the edges
 	}
 	return all
 }
